@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/secret.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+enum {
+	BLOCK = 64, /* bytes */
+	CHUNK_BLOCKS = 1024,
+	CHUNK_SIZE = BLOCK * CHUNK_BLOCKS,
+	SMALL_MAX = CHUNK_SIZE / 8, /* larger ones get pages of their own */
+	MAP_UNIT = 4096,
+};
+
+/* The books are kept outside of the pages, which fork() may clear. */
+struct chunk {
+	struct chunk *next;
+	char *base;
+	size_t n_free; /* blocks */
+	bool used[CHUNK_BLOCKS];
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct chunk *chunks; /* mutex; never given back, used again */
+static bool warned;          /* mutex */
+
+/* Called with the mutex held. */
+static char *map_locked(size_t size)
+{
+	char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (base == MAP_FAILED)
+		return NULL;
+	if (madvise(base, size, MADV_DONTDUMP) < 0 ||
+	    madvise(base, size, MADV_WIPEONFORK) < 0) {
+		(void)munmap(base, size);
+		return NULL;
+	}
+	if (mlock(base, size) < 0 && !warned) {
+		log_warn("cannot lock memory for passwords, which may reach "
+			 "swap: %m (see ulimit -l)");
+		warned = true;
+	}
+	return base;
+}
+
+static struct chunk *chunk_create(void)
+{
+	struct chunk *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->base = map_locked(CHUNK_SIZE);
+	if (c->base == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->n_free = CHUNK_BLOCKS;
+	c->next = chunks;
+	chunks = c;
+	return c;
+}
+
+/* n free blocks in a row, or null. */
+static char *chunk_take(struct chunk *c, size_t n)
+{
+	size_t run = 0;
+
+	if (c->n_free < n)
+		return NULL;
+	for (size_t i = 0; i < CHUNK_BLOCKS; i++) {
+		run = c->used[i] ? 0 : run + 1;
+		if (run == n) {
+			size_t first = i + 1 - n;
+
+			memset(c->used + first, true, n);
+			c->n_free -= n;
+			return c->base + first * BLOCK;
+		}
+	}
+	return NULL;
+}
+
+static char *take(size_t cap)
+{
+	char *data;
+
+	auto_lock(&mutex);
+	if (cap > SMALL_MAX)
+		return map_locked(cap);
+	for (struct chunk *c = chunks; c != NULL; c = c->next) {
+		data = chunk_take(c, cap / BLOCK);
+		if (data != NULL)
+			return data;
+	}
+	return chunk_create() != NULL ? chunk_take(chunks, cap / BLOCK) : NULL;
+}
+
+/* The bytes are wiped already. */
+static void give(char *data, size_t cap)
+{
+	if (cap > SMALL_MAX) {
+		(void)munmap(data, cap);
+		return;
+	}
+	auto_lock(&mutex);
+	for (struct chunk *c = chunks; c != NULL; c = c->next) {
+		if (data >= c->base && data < c->base + CHUNK_SIZE) {
+			size_t first = (size_t)(data - c->base) / BLOCK;
+
+			memset(c->used + first, false, cap / BLOCK);
+			c->n_free += cap / BLOCK;
+			return;
+		}
+	}
+}
+
+int secret_alloc(struct secret *s, size_t len)
+{
+	size_t cap, unit;
+
+	secret_finish(s);
+	if (len == 0)
+		return 0;
+	if (len > SIZE_MAX / 2)
+		return -ENOMEM;
+	unit = len < SMALL_MAX ? BLOCK : MAP_UNIT;
+	cap = (len + unit) / unit * unit; /* with the terminator */
+	s->data = take(cap);
+	if (s->data == NULL)
+		return -ENOMEM;
+	s->len = len;
+	s->cap = cap;
+	return 0;
+}
+
+int secret_set(struct secret *s, const char *data, size_t len)
+{
+	struct secret fresh = {0};
+	int rc = secret_alloc(&fresh, len);
+
+	if (rc < 0)
+		return rc;
+	if (len > 0)
+		memcpy(fresh.data, data, len);
+	secret_finish(s);
+	*s = fresh;
+	return 0;
+}
+
+void secret_finish(struct secret *s)
+{
+	int saved = errno;
+
+	if (s->data != NULL) {
+		secret_wipe(s->data, s->cap);
+		give(s->data, s->cap);
+	}
+	*s = (struct secret){0};
+	errno = saved;
+}
+
+void secret_wipe(void *p, size_t n)
+{
+	if (n > 0)
+		explicit_bzero(p, n);
+}
