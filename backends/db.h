@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One open session with a database: all that fs/ sees of one.
+ *
+ * A session runs one statement at a time and belongs to one thread, its
+ * worker; every call may block on the network, so none is made by the thread
+ * of the FUSE loop. db_cancel() and db_abort() may be called by any thread
+ * while the worker is inside db_exec(), as long as nobody closes the session.
+ *
+ *     db_open -> [ db_check -> db_exec ] ... -> db_close
+ */
+#ifndef CONNFS_BACKENDS_DB_H
+#define CONNFS_BACKENDS_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db;
+struct err;
+
+/* Borrowed for the length of the call; drivers copy what they keep. */
+struct db_params {
+	const char *host;	  /* name, address, socket directory, or file */
+	uint16_t port;		  /* 0: the backend's default */
+	const char *connect_host; /* dialled instead of host; null: host */
+	uint16_t connect_port;	  /* 0: port */
+	const char *database;	  /* null: the server's default */
+	const char *user;
+	const char *password; /* null: none; fresh for every open and cancel */
+	const char *application_name; /* whole; drivers cut to their limit */
+	const char *sslmode; /* libpq's words; null: "prefer" */
+	const char *ca_cert; /* PEM file; null: none */
+	const char *init_sql; /* run once after login; null: none */
+	bool read_only;
+	unsigned connect_timeout_ms;   /* 0: none */
+	unsigned statement_timeout_ms; /* 0: none */
+	size_t max_row; /* bytes of one row; a larger one fails with EFBIG */
+};
+
+struct db_column {
+	const char *name;
+	const char *type; /* the engine's own name: int4, varchar, INTEGER */
+	bool plain; /* its text never needs quoting in CSV: numbers, booleans */
+};
+
+struct db_cell {
+	const char *data; /* null: SQL NULL; not null-terminated */
+	size_t len;	  /* bytes */
+};
+
+/* What the server said of a failure. Strings may be null, all are UTF-8. */
+struct db_failure {
+	const char *severity; /* ERROR, FATAL */
+	const char *code;     /* SQLSTATE, or the engine's own code */
+	const char *message;
+	const char *detail;
+	const char *hint;
+	const char *context;
+	long offset; /* byte of the statement's text it is about, -1: unknown */
+};
+
+/*
+ * Where a statement's rows go. Called by the worker from within db_exec().
+ * Pointers are lent until the function returns. A function that returns a
+ * negative errno ends the statement with it: the driver cancels at the
+ * server, discards what still comes, and db_exec() returns that errno.
+ */
+struct db_sink {
+	/* A result set begins; also called when it will have no rows. */
+	int (*begin)(void *arg, const struct db_column *cols, size_t n_cols,
+		     struct err *err);
+	/* One row of n_cols cells. May block while readers are behind. */
+	int (*row)(void *arg, const struct db_cell *cells, struct err *err);
+	/* Bytes of COPY .. TO STDOUT, which is one result set with no begin. */
+	int (*bytes)(void *arg, const char *data, size_t len, struct err *err);
+	/*
+	 * The result set, or a statement without one, is complete. tag is the
+	 * server's ("INSERT 0 3") or null; affected: rows, -1: does not apply.
+	 */
+	void (*end)(void *arg, const char *tag, int64_t affected);
+	void (*notice)(void *arg, const char *text);
+	void (*failure)(void *arg, const struct db_failure *failure);
+	/*
+	 * The driver has no complete row at hand and is about to wait. Returns
+	 * how many milliseconds it may wait before it has to ask again (the
+	 * sink then shows its readers what it held back), -1: for ever.
+	 */
+	int (*idle)(void *arg);
+};
+
+/* Opens a session with the named backend and gives it to the caller. */
+int db_open(struct db **out, const char *backend,
+	    const struct db_params *params, struct err *err);
+
+/*
+ * Runs one statement to its end and returns 0, or a negative errno of
+ * design.md section 5 with err (and sink->failure, when the server spoke).
+ * After a failure the session can run another statement, unless the failure
+ * was -ENOTCONN. -EOPNOTSUPP: COPY .. FROM STDIN. -ECANCELED: db_cancel() or
+ * db_abort() ended it.
+ */
+int db_exec(struct db *db, const char *sql, const struct db_sink *sink,
+	    void *arg, struct err *err);
+
+/*
+ * Before a statement is sent: 0, or -ENOTCONN when the server has closed the
+ * connection meanwhile. Never waits.
+ */
+int db_check(struct db *db, struct err *err);
+
+/* The state after the last statement. */
+bool db_in_transaction(const struct db *db); /* a failed one counts */
+bool db_std_strings(const struct db *db);    /* backslashes are literal */
+int db_server_pid(const struct db *db);	     /* 0: not known */
+
+/*
+ * Asks the server to end the statement that runs; too late is a no-op. Blocks
+ * for a round trip. params are fresh, for engines that cancel by a login.
+ */
+int db_cancel(struct db *db, const struct db_params *params, struct err *err);
+
+/* The last resort: cuts the connection, so that db_exec() returns at once. */
+void db_abort(struct db *db);
+
+/* Closes the session and frees db. Null is allowed. */
+void db_close(struct db *db);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The session: open, check, cancel, close. pg_connect.c logs in, pg_run.c runs
+ * a statement, pg_rows.c reads its rows.
+ */
+#include "backends/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libpq-fe.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "backends/pg_connect.h"
+#include "backends/pg_session.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/secret.h"
+
+enum {
+	CANCEL_TIMEOUT_MS = 5000,
+	CANCEL_WAIT_S = 6, /* for a request of another thread; longer */
+	CANCEL_TEXT_SIZE = 256,
+	CHECK_MAX_READS = 64,
+};
+
+static struct pg_session *session_of(struct db *db)
+{
+	return (struct pg_session *)db;
+}
+
+void pg_session_cut(struct pg_session *s)
+{
+	(void)shutdown(s->fd, SHUT_RDWR);
+}
+
+int pg_session_cancel(struct pg_session *s, struct err *err)
+{
+	char text[CANCEL_TEXT_SIZE];
+
+	if (s->cancel_key.address_len > 0)
+		return pg_cancel_request(&s->cancel_key, CANCEL_TIMEOUT_MS,
+					 err);
+	if (!PQcancel(s->cancel, text, sizeof(text)))
+		return err_set(err, EHOSTUNREACH, "cancel: %s", text);
+	return 0;
+}
+
+/* The server ends the session, and says why. */
+static void remember_farewell(struct pg_session *s, const PGresult *res)
+{
+	const char *severity =
+		PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (severity == NULL || text == NULL || state == NULL)
+		return;
+	if (strcmp(severity, "FATAL") != 0 && strcmp(severity, "PANIC") != 0)
+		return;
+	(void)err_set(&s->lost, ENOTCONN, "%s", text);
+	(void)snprintf(s->lost.sqlstate, sizeof(s->lost.sqlstate), "%s", state);
+}
+
+/* Between two statements libpq takes errors for notices. */
+static void receive_notice(void *arg, const PGresult *res)
+{
+	struct pg_session *s = arg;
+	const char *line = PQresultErrorMessage(res);
+	size_t len = strlen(line);
+	char *text;
+
+	if (s->sink == NULL) {
+		remember_farewell(s, res);
+		return;
+	}
+	if (len > 0 && line[len - 1] == '\n')
+		len--;
+	text = strndup(line, len);
+	if (text != NULL)
+		s->sink->notice(s->sink_arg, text);
+	free(text);
+}
+
+static void read_state(struct pg_session *s)
+{
+	PGTransactionStatusType status = PQtransactionStatus(s->conn);
+	const char *strings =
+		PQparameterStatus(s->conn, "standard_conforming_strings");
+	PGnotify *notify;
+
+	s->db.in_transaction =
+		status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
+	s->db.std_strings = strings != NULL && strcmp(strings, "on") == 0;
+	while ((notify = PQnotifies(s->conn)) != NULL)
+		PQfreemem(notify);
+}
+
+static struct pg_session *create(const struct db_params *params)
+{
+	struct pg_session *s = calloc(1, sizeof(*s));
+	pthread_condattr_t attr;
+
+	if (s == NULL)
+		return NULL;
+	s->fd = -1;
+	s->max_row = params->max_row;
+	s->statement_timeout_ms = params->statement_timeout_ms;
+	(void)pthread_mutex_init(&s->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&s->calm, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	return s;
+}
+
+static void pg_close(struct db *db)
+{
+	struct pg_session *s = session_of(db);
+	struct pollfd pfd = {.fd = s->fd, .events = POLLOUT};
+
+	/* Where libpq would have to wait before it could say good bye. */
+	if (s->fd >= 0 && poll(&pfd, 1, 0) != 1)
+		pg_session_cut(s);
+	s->sink = NULL;
+	PQfreeCancel(s->cancel);
+	PQfinish(s->conn);
+	if (s->fd >= 0)
+		(void)close(s->fd);
+	(void)pthread_cond_destroy(&s->calm);
+	(void)pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static int quiet_begin(void *arg, const struct db_column *cols, size_t n_cols,
+		       struct err *err)
+{
+	return 0;
+}
+
+static int quiet_row(void *arg, const struct db_cell *cells, struct err *err)
+{
+	return 0;
+}
+
+static int quiet_bytes(void *arg, const char *data, size_t len, struct err *err)
+{
+	return 0;
+}
+
+static void quiet_end(void *arg, const char *tag, int64_t affected)
+{
+}
+
+static void quiet_notice(void *arg, const char *text)
+{
+}
+
+static void quiet_failure(void *arg, const struct db_failure *failure)
+{
+}
+
+static int quiet_idle(void *arg)
+{
+	return -1;
+}
+
+/* init_sql: nobody wants its rows. */
+static const struct db_sink quiet_sink = {
+	.begin = quiet_begin,
+	.row = quiet_row,
+	.bytes = quiet_bytes,
+	.end = quiet_end,
+	.notice = quiet_notice,
+	.failure = quiet_failure,
+	.idle = quiet_idle,
+};
+
+static int run_init_sql(struct pg_session *s, const char *sql,
+			uint64_t deadline, struct err *err)
+{
+	const struct pg_job job = {
+		.sql = sql,
+		.script = true,
+		.sink = &quiet_sink,
+		.deadline = deadline,
+	};
+	struct err why;
+	int rc;
+
+	if (sql == NULL)
+		return 0;
+	rc = pg_run(s, &job, &why);
+	if (rc < 0) {
+		(void)err_set(err, why.code, "init_sql: %s", why.msg);
+		memcpy(err->sqlstate, why.sqlstate, sizeof(err->sqlstate));
+	}
+	return rc;
+}
+
+/* libpq keeps its copy for as long as the connection lives. */
+static void wipe_password(PGconn *conn)
+{
+	char *password = PQpass(conn);
+
+	if (password != NULL && *password != '\0')
+		secret_wipe(password, strlen(password));
+}
+
+static int pg_open(struct db **out, const struct db_params *params,
+		   struct err *err)
+{
+	uint64_t deadline = 0;
+	struct pg_session *s;
+	int rc;
+
+	if (params->connect_timeout_ms > 0)
+		deadline = clock_mono_ms() + params->connect_timeout_ms;
+	s = create(params);
+	if (s == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	rc = pg_connect(&s->conn, params, deadline, err);
+	if (rc < 0)
+		goto fail;
+	wipe_password(s->conn);
+	s->fd = fcntl(PQsocket(s->conn), F_DUPFD_CLOEXEC, 0);
+	s->cancel = PQgetCancel(s->conn);
+	if (s->fd < 0 || s->cancel == NULL) {
+		rc = err_set(err, ENOMEM, "out of memory or descriptors");
+		goto fail;
+	}
+	/* Terse, or an error in a long text costs eight times its length. */
+	(void)PQsetErrorVerbosity(s->conn, PQERRORS_TERSE);
+	(void)PQsetNoticeReceiver(s->conn, receive_notice, s);
+	pg_rows_init(&s->rows, s->conn);
+	s->cancel_key = pg_rows_cancel_key(&s->rows);
+	rc = run_init_sql(s, params->init_sql, deadline, err);
+	if (rc < 0)
+		goto fail;
+	s->db.server_pid = PQbackendPID(s->conn);
+	read_state(s);
+	*out = &s->db;
+	return 0;
+fail:
+	pg_close(&s->db);
+	return rc;
+}
+
+static void begin_cancellable(struct pg_session *s)
+{
+	auto_lock(&s->lock);
+
+	s->running = true;
+	s->cancelled = false;
+}
+
+/*
+ * A request on its way could hit the next statement: it is waited for. One
+ * that takes too long costs the session.
+ */
+static void end_cancellable(struct pg_session *s)
+{
+	struct timespec until;
+	auto_lock(&s->lock);
+
+	s->running = false;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += CANCEL_WAIT_S;
+	while (s->n_cancels > 0 && PQstatus(s->conn) == CONNECTION_OK) {
+		if (pthread_cond_timedwait(&s->calm, &s->lock, &until) == 0)
+			continue;
+		pg_session_cut(s);
+		break;
+	}
+}
+
+static int pg_exec(struct db *db, const char *sql, const struct db_sink *sink,
+		   void *arg, struct err *err)
+{
+	struct pg_session *s = session_of(db);
+	const struct pg_job job = {.sql = sql, .sink = sink, .arg = arg};
+	int rc;
+
+	begin_cancellable(s);
+	rc = pg_run(s, &job, err);
+	end_cancellable(s);
+	read_state(s);
+	return rc;
+}
+
+static int pg_check(struct db *db, struct err *err)
+{
+	struct pg_session *s = session_of(db);
+	struct pollfd pfd = {.fd = s->fd, .events = POLLIN};
+	bool open = PQstatus(s->conn) == CONNECTION_OK;
+
+	for (int i = 0; open && i < CHECK_MAX_READS; i++) {
+		if (!pg_rows_pending(&s->rows) && poll(&pfd, 1, 0) <= 0)
+			break;
+		open = pg_rows_read(&s->rows) >= 0;
+		/* Looks at what came: notices, parameters, a farewell. */
+		(void)PQisBusy(s->conn);
+	}
+	read_state(s);
+	if (s->lost.code != 0) {
+		*err = s->lost;
+		return -ENOTCONN;
+	}
+	if (!open || PQstatus(s->conn) != CONNECTION_OK)
+		return err_set(err, ENOTCONN,
+			       "the server closed the connection");
+	return 0;
+}
+
+static int pg_cancel(struct db *db, const struct db_params *params,
+		     struct err *err)
+{
+	struct pg_session *s = session_of(db);
+	int rc;
+
+	(void)pthread_mutex_lock(&s->lock);
+	if (!s->running) {
+		(void)pthread_mutex_unlock(&s->lock);
+		return 0;
+	}
+	s->cancelled = true;
+	s->n_cancels++;
+	(void)pthread_mutex_unlock(&s->lock);
+
+	rc = pg_session_cancel(s, err);
+
+	(void)pthread_mutex_lock(&s->lock);
+	s->n_cancels--;
+	(void)pthread_cond_broadcast(&s->calm);
+	(void)pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+static void pg_abort(struct db *db)
+{
+	pg_session_cut(session_of(db));
+}
+
+const struct backend pg_backend = {
+	.name = "postgres",
+	.open = pg_open,
+	.exec = pg_exec,
+	.check = pg_check,
+	.cancel = pg_cancel,
+	.abort = pg_abort,
+	.close = pg_close,
+};

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+#include "backends/pg_connect.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backends/db.h"
+#include "backends/pg_rows.h"
+#include "backends/sqlstate.h"
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/utf8.h"
+
+enum {
+	DEFAULT_PORT = 5432,
+	APP_NAME_MAX = 63, /* bytes; NAMEDATALEN - 1 */
+	OPTIONS_MAX = 128,
+	MESSAGE_MAX = 4096,
+	MAX_KEYWORDS = 40,
+	ADDRESS_SIZE = 64, /* of an IPv6 address with its scope */
+	PORT_SIZE = 8,
+};
+
+/*
+ * Nothing can be below a device. libpq looks into ~/.postgresql and ~/.pgpass
+ * when it is not told where else to look, and takes "" for not told.
+ */
+#define NO_FILE   "/dev/null/none"
+#define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
+
+/* Parameters for libpq. A null or empty value is as good as none. */
+struct keywords {
+	const char *names[MAX_KEYWORDS + 1];
+	const char *values[MAX_KEYWORDS + 1];
+	size_t n;
+};
+
+static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
+
+/*
+ * Most of libpq's variables lose against an explicit parameter; PGSERVICE,
+ * PGREQUIREPEER, PGDATESTYLE, PGTZ, PGGEQO and, where there is no password,
+ * PGPASSWORD do not. All go, before libpq is used the first time.
+ */
+static void clear_environment(void)
+{
+	char name[256];
+	char **entry = environ;
+
+	while (entry != NULL && *entry != NULL) {
+		size_t len = strcspn(*entry, "=");
+
+		if (strncmp(*entry, "PG", 2) != 0 || len >= sizeof(name) ||
+		    (*entry)[len] == '\0') {
+			entry++;
+			continue;
+		}
+		memcpy(name, *entry, len);
+		name[len] = '\0';
+		/* The entries behind it move up. */
+		(void)unsetenv(name);
+	}
+}
+
+int pg_poll_timeout(uint64_t deadline)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (deadline == 0)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return deadline - now < INT32_MAX ? (int)(deadline - now) : INT32_MAX;
+}
+
+static void set(struct keywords *k, const char *name, const char *value)
+{
+	if (k->n == MAX_KEYWORDS)
+		return;
+	k->names[k->n] = name;
+	k->values[k->n] = value;
+	k->n++;
+}
+
+static void set_login(struct keywords *k, const struct db_params *params,
+		      const char *app_name, const char *options)
+{
+	const char *database = params->database;
+
+	if (database == NULL || *database == '\0')
+		database = params->user; /* the server's own default */
+	set(k, "user", params->user);
+	set(k, "password", params->password);
+	set(k, "passfile", NO_FILE);
+	set(k, "dbname", database);
+	set(k, "application_name", app_name);
+	set(k, "client_encoding", "UTF8");
+	set(k, "options", options);
+	set(k, "target_session_attrs", "any");
+	set(k, "channel_binding", "prefer");
+	set(k, "krbsrvname", "postgres");
+	set(k, "gsslib", "gssapi");
+	set(k, "gssencmode", "disable");
+}
+
+static void set_tls(struct keywords *k, const struct db_params *params)
+{
+	const char *mode = params->sslmode ? params->sslmode : "prefer";
+	const char *ca = params->ca_cert;
+
+	if (ca == NULL)
+		ca = strncmp(mode, "verify-", 7) == 0 ? SYSTEM_CA : NO_FILE;
+	set(k, "sslmode", mode);
+	set(k, "sslrootcert", ca);
+	set(k, "sslcert", NO_FILE);
+	set(k, "sslkey", NO_FILE);
+	set(k, "sslcrl", NO_FILE);
+	set(k, "sslcrldir", NO_FILE);
+	set(k, "sslcompression", "0");
+	set(k, "sslsni", "1");
+	set(k, "ssl_min_protocol_version", "TLSv1.2");
+	set(k, "ssl_max_protocol_version", "TLSv1.3");
+}
+
+/* A dead peer is noticed within a minute, idle or not. */
+static void set_keepalive(struct keywords *k)
+{
+	set(k, "keepalives", "1");
+	set(k, "keepalives_idle", "30");
+	set(k, "keepalives_interval", "10");
+	set(k, "keepalives_count", "3");
+	set(k, "tcp_user_timeout", "60000");
+}
+
+static void make_app_name(char out[APP_NAME_MAX + 1], const char *name)
+{
+	size_t len = 0;
+	size_t n;
+
+	if (name == NULL || *name == '\0')
+		name = "connfs";
+	while (name[len] != '\0') {
+		n = utf8_char(name + len, strlen(name + len));
+		n = n > 0 ? n : 1;
+		if (len + n > APP_NAME_MAX)
+			break;
+		len += n;
+	}
+	memcpy(out, name, len);
+	out[len] = '\0';
+}
+
+static void make_options(char out[OPTIONS_MAX], const struct db_params *params)
+{
+	char timeout[64] = "";
+
+	if (params->statement_timeout_ms > 0)
+		(void)snprintf(timeout, sizeof(timeout),
+			       "-c statement_timeout=%u",
+			       params->statement_timeout_ms);
+	(void)snprintf(out, OPTIONS_MAX, "%s%s", timeout,
+		       params->read_only
+			       ? " -c default_transaction_read_only=on"
+			       : "");
+}
+
+static bool repeated(const char *text, const char *line, size_t len)
+{
+	while (text < line) {
+		size_t n = strcspn(text, "\n");
+
+		if (n == len && memcmp(text, line, len) == 0)
+			return true;
+		text += n + 1;
+	}
+	return false;
+}
+
+void pg_one_line(char *out, size_t size, const char *text)
+{
+	size_t used = 0;
+
+	out[0] = '\0';
+	for (const char *p = text; *p != '\0';) {
+		size_t len = strcspn(p, "\n");
+
+		if (len > 0 && !repeated(text, p, len) && used + 1 < size) {
+			(void)snprintf(out + used, size - used, "%s%.*s",
+				       used > 0 ? " " : "", (int)len, p);
+			used += strlen(out + used);
+		}
+		p += len;
+		p += *p == '\n';
+	}
+	for (char *p = out; *p != '\0'; p++) {
+		if (*p == '\t')
+			*p = ' ';
+	}
+}
+
+/*
+ * libpq tells why the network failed in words only. They are those of the C
+ * library, so that it can be asked for them.
+ */
+static int network_errno(const char *text)
+{
+	static const int codes[] = {ECONNREFUSED, ETIMEDOUT};
+	char words[128];
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (strstr(text, strerror_r(codes[i], words, sizeof(words))))
+			return codes[i];
+	}
+	return EHOSTUNREACH;
+}
+
+static int login_error(PGconn *conn, struct err *err)
+{
+	const char *state = pg_rows_sqlstate(conn);
+	char text[MESSAGE_MAX];
+	int code;
+
+	pg_one_line(text, sizeof(text), PQerrorMessage(conn));
+	if (*state != '\0')
+		code = sqlstate_errno(state);
+	else if (PQconnectionNeedsPassword(conn) ||
+		 PQconnectionUsedPassword(conn))
+		code = EACCES;
+	else
+		code = network_errno(text);
+	(void)err_set(err, code, "%s", text);
+	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", state);
+	return -code;
+}
+
+static void ignore_notice(void *arg, const PGresult *res)
+{
+}
+
+static int wait_login(PGconn *conn, uint64_t deadline, struct err *err)
+{
+	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+	const struct pg_rows rows = {.conn = conn};
+
+	while (next != PGRES_POLLING_OK) {
+		struct pollfd pfd = {.fd = PQsocket(conn)};
+
+		if (next == PGRES_POLLING_FAILED)
+			return login_error(conn, err);
+		pfd.events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+		if (!pg_rows_pending(&rows)) {
+			int n = poll(&pfd, 1, pg_poll_timeout(deadline));
+
+			if (n == 0)
+				return err_set(
+					err, ETIMEDOUT,
+					"connect to %s port %s: timed out",
+					PQhost(conn), PQport(conn));
+			if (n < 0 && errno == EINTR)
+				continue;
+		}
+		next = PQconnectPoll(conn);
+	}
+	return 0;
+}
+
+/* k: all parameters but those of the address, which are added. */
+static int log_in(PGconn **out, struct keywords k, const char *address,
+		  uint64_t deadline, struct err *err)
+{
+	PGconn *conn;
+	int rc;
+
+	set(&k, "hostaddr", address);
+	/* dbname is a name, not a connection string: expand_dbname is 0. */
+	conn = PQconnectStartParams(k.names, k.values, 0);
+	if (conn == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	(void)PQsetNoticeReceiver(conn, ignore_notice, NULL);
+	if (PQstatus(conn) == CONNECTION_BAD)
+		rc = login_error(conn, err);
+	else
+		rc = wait_login(conn, deadline, err);
+	if (rc < 0) {
+		PQfinish(conn);
+		return rc;
+	}
+	*out = conn;
+	return 0;
+}
+
+static int resolve(struct addrinfo **out, const char *host, const char *port,
+		   struct err *err)
+{
+	const struct addrinfo hints = {
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+	};
+	int rc = getaddrinfo(host, port, &hints, out);
+
+	if (rc == EAI_MEMORY)
+		return err_set(err, ENOMEM, "out of memory");
+	if (rc != 0)
+		return err_set(err, EHOSTUNREACH, "resolve %s: %s", host,
+			       gai_strerror(rc));
+	return 0;
+}
+
+/* Ends early enough for the n addresses that come after this one. */
+static uint64_t share_deadline(uint64_t deadline, size_t n)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (deadline <= now)
+		return deadline;
+	return now + (deadline - now) / (n + 1);
+}
+
+/*
+ * One address after the other, each with its share of the time. A server that
+ * answered is not asked again at another of its addresses.
+ */
+static int log_in_by_name(PGconn **out, const struct keywords *k,
+			  const char *host, const char *port, uint64_t deadline,
+			  struct err *err)
+{
+	struct addrinfo *list;
+	char address[ADDRESS_SIZE];
+	size_t left = 0;
+	int rc;
+
+	rc = resolve(&list, host, port, err);
+	if (rc < 0)
+		return rc;
+	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
+		left++;
+	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
+		left--;
+		rc = getnameinfo(ai->ai_addr, ai->ai_addrlen, address,
+				 sizeof(address), NULL, 0, NI_NUMERICHOST);
+		if (rc != 0) {
+			rc = err_set(err, EHOSTUNREACH, "resolve %s: %s", host,
+				     gai_strerror(rc));
+			continue;
+		}
+		rc = log_in(out, *k, address, share_deadline(deadline, left),
+			    err);
+		if (rc == 0 || err->sqlstate[0] != '\0')
+			break;
+	}
+	freeaddrinfo(list);
+	return rc;
+}
+
+static int check_params(const struct db_params *params, struct err *err)
+{
+	if (params->host == NULL || *params->host == '\0')
+		return err_set(err, EINVAL, "the connection has no host");
+	/* libpq takes it for a list of hosts. */
+	if (strchr(params->host, ',') ||
+	    (params->connect_host && strchr(params->connect_host, ',')))
+		return err_set(err, EINVAL, "a host name has no comma");
+	if (params->user == NULL || *params->user == '\0')
+		return err_set(err, EINVAL, "the connection has no user");
+	/* libpq verifies nothing when the file is not there and need not be. */
+	if (params->ca_cert != NULL && access(params->ca_cert, R_OK) < 0)
+		return err_sys(err, errno, "ca_cert %s", params->ca_cert);
+	return 0;
+}
+
+int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
+	       struct err *err)
+{
+	const char *dial = params->connect_host;
+	unsigned port = params->connect_port;
+	struct keywords k = {.n = 0};
+	char app_name[APP_NAME_MAX + 1];
+	char options[OPTIONS_MAX];
+	char port_text[PORT_SIZE];
+	int rc;
+
+	(void)pthread_once(&environment_once, clear_environment);
+	rc = check_params(params, err);
+	if (rc < 0)
+		return rc;
+	if (dial == NULL || *dial == '\0')
+		dial = params->host;
+	if (port == 0)
+		port = params->port;
+	(void)snprintf(port_text, sizeof(port_text), "%u",
+		       port > 0 ? port : DEFAULT_PORT);
+	make_app_name(app_name, params->application_name);
+	make_options(options, params);
+
+	/* The host is the name that is verified; a directory has no other. */
+	set(&k, "host", *dial == '/' ? dial : params->host);
+	set(&k, "port", port_text);
+	set_login(&k, params, app_name, options);
+	set_tls(&k, params);
+	set_keepalive(&k);
+	if (*dial == '/')
+		return log_in(out, k, NULL, deadline, err);
+	return log_in_by_name(out, &k, dial, port_text, deadline, err);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Logging in to a PostgreSQL server. Any thread; blocks. */
+#ifndef CONNFS_BACKENDS_PG_CONNECT_H
+#define CONNFS_BACKENDS_PG_CONNECT_H
+
+#include <libpq-fe.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct db_params;
+struct err;
+
+/* Milliseconds until deadline (clock_mono_ms(), 0: none) for poll(). */
+int pg_poll_timeout(uint64_t deadline);
+
+/* The lines of text on one, without those that repeat. out: size bytes. */
+void pg_one_line(char *out, size_t size, const char *text);
+
+/*
+ * Gives a connection that is logged in to the caller. Nothing but params has a
+ * say in how: no PG* variable, no file of the daemon's user. -EHOSTUNREACH,
+ * -ECONNREFUSED, -ETIMEDOUT, -EACCES or what the server's SQLSTATE means.
+ */
+int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
+	       struct err *err);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where statements end in a text, and what one may do, by each dialect's own
+ * lexical rules. No parser: what the server would refuse is the server's to
+ * refuse.
+ *
+ * The splitter is incremental: text that comes in any pieces is looked at
+ * once, byte by byte, and gives the same statements as in one piece. Belongs
+ * to one thread.
+ */
+#ifndef CONNFS_BACKENDS_SQL_H
+#define CONNFS_BACKENDS_SQL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct sql_splitter;
+
+enum sql_dialect {
+	SQL_POSTGRES, /* the rules of psql 15 */
+	SQL_SQLITE,   /* the rules of sqlite3_complete() */
+};
+
+/* Null when there is no memory. */
+struct sql_splitter *sql_splitter_create(enum sql_dialect dialect);
+void sql_splitter_destroy(struct sql_splitter *s);
+
+/* standard_conforming_strings of the session, from the next statement on. */
+void sql_splitter_set_std_strings(struct sql_splitter *s, bool on);
+
+/*
+ * text is everything from the start of the statement that is not complete
+ * yet: what the last call saw (only the new bytes are scanned) and what came
+ * since. Returns 1 and the length of the first complete statement with its
+ * semicolon, whereupon the caller drops these bytes; 0 when more is needed;
+ * -EINVAL for a client command (psql's backslash, sqlite's dot), which names
+ * it, once its name is whole. \restrict and \unrestrict, which pg_dump
+ * writes, are passed over.
+ *
+ * *body is then where the statement starts, after white space and `--`
+ * comments (and after any client command passed over); an empty statement,
+ * one of white space and comments, has *body + 1 == *end.
+ */
+int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
+		      size_t *body, size_t *end, struct err *err);
+
+/*
+ * At the end of the text: true when what is left of it, the len bytes the
+ * last call returned 0 for, is white space and comments only.
+ */
+bool sql_splitter_blank(const struct sql_splitter *s);
+
+/*
+ * At the end of the text, which is the one of the last call: -EINVAL when
+ * what is left ends in a client command that was still waiting for its line.
+ */
+int sql_splitter_check_end(const struct sql_splitter *s, const char *text,
+			   size_t len, struct err *err);
+
+/* Where the unfinished statement starts in the text, see *body. */
+size_t sql_splitter_body(const struct sql_splitter *s);
+
+/* Forgets the unfinished statement. */
+void sql_splitter_reset(struct sql_splitter *s);
+
+struct sql_traits {
+	/*
+	 * By its words it only reads: SELECT, VALUES, TABLE, SHOW, COPY .. TO
+	 * STDOUT, EXPLAIN without ANALYZE, PRAGMAs that show, WITH over such;
+	 * no INTO, no FOR UPDATE, no data-modifying word, and none of the known
+	 * functions that write (nextval, setval, set_config, lo_*, advisory
+	 * locks, dblink_exec ..). False when in doubt.
+	 */
+	bool reads_only;
+	/*
+	 * It may leave something in the session that later statements see: SET,
+	 * temporary table, PREPARE, DECLARE, LISTEN, advisory lock, LOAD,
+	 * set_config, DO, CALL, ATTACH, other PRAGMAs.
+	 */
+	bool keeps_state;
+};
+
+struct sql_traits sql_traits(enum sql_dialect dialect, const char *text,
+			     size_t len);
+
+enum { SQL_COMMAND_SIZE = 32 };
+
+/*
+ * The words of the statement's command tag in PostgreSQL's manner, in upper
+ * case: SELECT, INSERT, CREATE TABLE, DROP INDEX. The main statement's for
+ * WITH; "" when there is no word.
+ */
+void sql_command(enum sql_dialect dialect, const char *text, size_t len,
+		 char out[SQL_COMMAND_SIZE]);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tokens of a text that grows. Private to sql_*.c.
+ *
+ * A lexer is a few words of state, all zero but the dialect at the start. Each call returns
+ * the next whole token, text[start] to text[pos - 1], or SQL_MORE when the
+ * text ends first; the same call with a longer text goes on from there and
+ * looks again at no more than the last two bytes.
+ */
+#ifndef CONNFS_BACKENDS_SQL_LEX_H
+#define CONNFS_BACKENDS_SQL_LEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "backends/sql.h"
+
+enum sql_token {
+	SQL_MORE,
+	SQL_SPACE,        /* white space, or a part of it */
+	SQL_LINE_COMMENT, /* without its newline */
+	SQL_COMMENT,
+	SQL_WORD,   /* a name or key word without quotes */
+	SQL_NAME,   /* a quoted name; a doubled quote makes two of them */
+	SQL_STRING, /* the same holds for strings */
+	SQL_SEMICOLON,
+	SQL_OPEN, /* parentheses */
+	SQL_CLOSE,
+	SQL_BACKSLASH,
+	SQL_OTHER, /* numbers, parameters, one or more bytes of an operator */
+};
+
+struct sql_lex {
+	enum sql_dialect dialect;
+	size_t start;   /* of the token last returned or begun */
+	size_t word;    /* of a SQL_WORD proper: a lone $ may come before it */
+	size_t pos;     /* every byte before it is done with */
+	unsigned state; /* the dialect's own; 0: between two tokens */
+	bool std_strings; /* backslashes in '..' are plain text */
+	/* Comments: how deep; dollar quotes: bytes of the tag that match. */
+	size_t count;
+	size_t tag; /* $tag$: where it stands in the text, and its length */
+	size_t tag_len;
+	/* A string that just ended may go on in the next line. */
+	unsigned string;   /* its state; 0: no string, or something followed */
+	size_t string_end; /* the byte after its quote */
+	bool newline;      /* seen since */
+};
+
+enum sql_token sql_lex_postgres(struct sql_lex *lex, const char *text,
+				size_t len);
+enum sql_token sql_lex_sqlite(struct sql_lex *lex, const char *text,
+			      size_t len);
+
+static inline enum sql_token sql_lex_next(struct sql_lex *lex, const char *text,
+					  size_t len)
+{
+	return lex->dialect == SQL_POSTGRES ? sql_lex_postgres(lex, text, len)
+					    : sql_lex_sqlite(lex, text, len);
+}
+
+/* After SQL_MORE: what the text breaks off in; SQL_MORE: between tokens. */
+enum sql_token sql_lex_postgres_open(const struct sql_lex *lex);
+enum sql_token sql_lex_sqlite_open(const struct sql_lex *lex);
+
+static inline enum sql_token sql_lex_open(const struct sql_lex *lex)
+{
+	return lex->dialect == SQL_POSTGRES ? sql_lex_postgres_open(lex)
+					    : sql_lex_sqlite_open(lex);
+}
+
+/* The len bytes at s are this word, written in lower case, in any case. */
+bool sql_word_is(const char *s, size_t len, const char *word);
+
+#endif

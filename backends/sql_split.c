@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+#include "backends/sql.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/sql_lex.h"
+#include "common/err.h"
+
+enum {
+	MAX_COMMAND_NAME = 32, /* bytes shown of a client command */
+	MAX_COMMAND_LINE = 1024,
+};
+
+/*
+ * Where a text stands between two semicolons for sqlite3_complete(): a
+ * trigger's body goes on until a semicolon, END and a semicolon.
+ */
+enum stage {
+	START,
+	PLAIN,
+	EXPLAIN, /* may come before CREATE */
+	CREATE,
+	TRIGGER,
+	TRIGGER_SEMICOLON,
+	TRIGGER_END,
+};
+
+struct sql_splitter {
+	struct sql_lex lex;
+	bool std_strings; /* of the next statement */
+
+	bool has_body;  /* something other than space and line comments */
+	bool has_token; /* something other than comments */
+	size_t body;
+	bool held; /* bytes at the end of the text wait for what follows */
+
+	bool in_command; /* lex.start is where it begins */
+	bool command_ok; /* what there is of it may be passed over */
+
+	size_t parens;
+	size_t begins; /* BEGIN and CASE that wait for END */
+	size_t n_words;
+	char words[4]; /* initials of the first words, if they matter */
+
+	enum stage stage;
+};
+
+static void restart(struct sql_splitter *s)
+{
+	enum sql_dialect dialect = s->lex.dialect;
+	bool std_strings = s->std_strings;
+
+	*s = (struct sql_splitter){.lex.dialect = dialect,
+				   .lex.std_strings = std_strings,
+				   .std_strings = std_strings};
+}
+
+struct sql_splitter *sql_splitter_create(enum sql_dialect dialect)
+{
+	struct sql_splitter *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->lex.dialect = dialect;
+	s->std_strings = true;
+	restart(s);
+	return s;
+}
+
+void sql_splitter_destroy(struct sql_splitter *s)
+{
+	free(s);
+}
+
+void sql_splitter_set_std_strings(struct sql_splitter *s, bool on)
+{
+	s->std_strings = on;
+	if (s->lex.pos == 0)
+		s->lex.std_strings = on;
+}
+
+void sql_splitter_reset(struct sql_splitter *s)
+{
+	restart(s);
+}
+
+static char lower(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		c = (char)(c | 0x20);
+	return c;
+}
+
+bool sql_word_is(const char *s, size_t len, const char *word)
+{
+	size_t i = 0;
+
+	while (i < len && word[i] != '\0' && lower(s[i]) == word[i])
+		i++;
+	return i == len && word[i] == '\0';
+}
+
+/* CREATE [OR REPLACE] FUNCTION or PROCEDURE, by the initials. */
+static bool makes_routine(const struct sql_splitter *s)
+{
+	const char *w = s->words;
+
+	if (w[0] != 'c')
+		return false;
+	if (w[1] == 'o' && w[2] == 'r')
+		return w[3] == 'f' || w[3] == 'p';
+	return w[1] == 'f' || w[1] == 'p';
+}
+
+/*
+ * psql does not parse either: a routine's body is what stands between BEGIN
+ * and END, and within it CASE has an END, too. Words in parentheses are no
+ * part of that.
+ */
+static void count_word(struct sql_splitter *s, const char *word, size_t len)
+{
+	static const char *const known[] = {"create", "or", "replace",
+					    "function", "procedure"};
+
+	if (s->parens > 0)
+		return;
+	if (s->n_words < sizeof(s->words)) {
+		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+			if (sql_word_is(word, len, known[i]))
+				s->words[s->n_words] = known[i][0];
+		}
+		s->n_words++;
+	}
+	if (!makes_routine(s))
+		return;
+	if (sql_word_is(word, len, "begin") ||
+	    (s->begins > 0 && sql_word_is(word, len, "case")))
+		s->begins++;
+	else if (s->begins > 0 && sql_word_is(word, len, "end"))
+		s->begins--;
+}
+
+/* True when the token ends the statement. */
+static bool take_postgres(struct sql_splitter *s, enum sql_token token,
+			  const char *word, size_t len)
+{
+	switch (token) {
+	case SQL_WORD:
+		count_word(s, word, len);
+		return false;
+	case SQL_OPEN:
+		s->parens++;
+		return false;
+	case SQL_CLOSE:
+		if (s->parens > 0)
+			s->parens--;
+		return false;
+	case SQL_SEMICOLON:
+		return s->parens == 0 && s->begins == 0;
+	default:
+		return false;
+	}
+}
+
+static enum stage after_create(const char *word, size_t len)
+{
+	if (sql_word_is(word, len, "temp") ||
+	    sql_word_is(word, len, "temporary"))
+		return CREATE;
+	return sql_word_is(word, len, "trigger") ? TRIGGER : PLAIN;
+}
+
+/* len is 0 for what is no word. */
+static enum stage next_stage(enum stage stage, const char *word, size_t len)
+{
+	bool create = sql_word_is(word, len, "create");
+	bool explain = sql_word_is(word, len, "explain");
+
+	switch (stage) {
+	case START:
+		return create ? CREATE : explain ? EXPLAIN : PLAIN;
+	case EXPLAIN:
+		/* QUERY and PLAN may stand here, and whatever else. */
+		if (create)
+			return CREATE;
+		return explain || sql_word_is(word, len, "temp") ||
+				       sql_word_is(word, len, "temporary") ||
+				       sql_word_is(word, len, "trigger") ||
+				       sql_word_is(word, len, "end")
+			       ? PLAIN
+			       : EXPLAIN;
+	case CREATE:
+		return after_create(word, len);
+	case TRIGGER_SEMICOLON:
+		return sql_word_is(word, len, "end") ? TRIGGER_END : TRIGGER;
+	case TRIGGER:
+	case TRIGGER_END:
+		return TRIGGER;
+	default:
+		return PLAIN;
+	}
+}
+
+static bool take_sqlite(struct sql_splitter *s, enum sql_token token,
+			const char *word, size_t len)
+{
+	if (token != SQL_SEMICOLON) {
+		if (s->stage == PLAIN)
+			return false;
+		s->stage =
+			next_stage(s->stage, word, token == SQL_WORD ? len : 0);
+		return false;
+	}
+	if (s->stage == TRIGGER || s->stage == TRIGGER_SEMICOLON) {
+		s->stage = TRIGGER_SEMICOLON;
+		return false;
+	}
+	return true;
+}
+
+/* Nothing but comments came before this token. */
+static void take_first(struct sql_splitter *s, enum sql_token token, char c)
+{
+	/* A semicolon behind comments only is an empty statement. */
+	if (!s->has_body || token == SQL_SEMICOLON)
+		s->body = s->lex.start;
+	s->has_body = true;
+	s->in_command = s->lex.dialect == SQL_SQLITE && c == '.';
+	s->has_token = token != SQL_COMMENT && token != SQL_BACKSLASH &&
+		       !s->in_command;
+}
+
+/* True when the token ends the statement. */
+static bool take(struct sql_splitter *s, enum sql_token token, const char *text)
+{
+	const char *word = text + s->lex.word;
+	size_t len = s->lex.pos - s->lex.word;
+
+	if (token == SQL_SPACE || token == SQL_LINE_COMMENT)
+		return false;
+	if (!s->has_token)
+		take_first(s, token, text[s->lex.start]);
+	if (token == SQL_BACKSLASH)
+		s->in_command = true;
+	if (token == SQL_COMMENT)
+		return false;
+	if (s->lex.dialect == SQL_POSTGRES)
+		return take_postgres(s, token, word, len);
+	return take_sqlite(s, token, word, len);
+}
+
+static bool graphic(char c)
+{
+	return c > ' ' && c < 0x7f;
+}
+
+static bool blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\f';
+}
+
+static int refuse_command(const struct sql_splitter *s, const char *text,
+			  size_t len, struct err *err)
+{
+	const char *name = text + s->lex.start;
+	size_t max = len - s->lex.start;
+	int n = 0;
+
+	if (max > MAX_COMMAND_NAME)
+		max = MAX_COMMAND_NAME;
+	while ((size_t)n < max && graphic(name[n]))
+		n++;
+	return err_set(err, EINVAL,
+		       "%.*s is a command of %s, which connfs does not run; "
+		       "write SQL",
+		       n, name,
+		       s->lex.dialect == SQL_POSTGRES ? "psql"
+						      : "the sqlite3 shell");
+}
+
+/* What pg_dump writes around its output. */
+static bool is_restrict(const char *name, size_t len)
+{
+	static const char *const known[] = {"\\restrict", "\\unrestrict"};
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+		if (len == strlen(known[i]) && memcmp(name, known[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t skip(const char *line, size_t i, size_t len, bool (*is)(char))
+{
+	while (i < len && is(line[i]))
+		i++;
+	return i;
+}
+
+/* The line, as far as it has come, is a command and one word. */
+static bool has_one_word(const char *line, size_t name, size_t len)
+{
+	size_t word = skip(line, name, len, blank);
+	size_t end = skip(line, word, len, graphic);
+
+	return end > word && skip(line, end, len, blank) == len;
+}
+
+/* 0: more is needed; 1: the line was passed over. */
+static int command(struct sql_splitter *s, const char *text, size_t len,
+		   struct err *err)
+{
+	const char *line = text + s->lex.start;
+	const char *end = memchr(text + s->lex.pos, '\n', len - s->lex.pos);
+	size_t n = (size_t)((end != NULL ? end : text + len) - line);
+	size_t name = skip(line, 0, n, graphic);
+
+	s->command_ok = false;
+	if (end == NULL && name == n && n <= MAX_COMMAND_NAME)
+		return 0;
+	if (s->has_token || n > MAX_COMMAND_LINE || !is_restrict(line, name))
+		return refuse_command(s, text, len, err);
+	s->command_ok = has_one_word(line, name, n);
+	if (end == NULL)
+		return 0;
+	if (!s->command_ok)
+		return refuse_command(s, text, len, err);
+	s->in_command = false;
+	s->has_body = false;
+	s->lex.pos = (size_t)(end - text);
+	return 1;
+}
+
+int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
+		      size_t *body, size_t *end, struct err *err)
+{
+	enum sql_token token;
+	int rc;
+
+	for (;;) {
+		if (s->in_command) {
+			rc = command(s, text, len, err);
+			if (rc <= 0)
+				return rc;
+		}
+		token = sql_lex_next(&s->lex, text, len);
+		if (token == SQL_MORE) {
+			s->held = s->lex.pos < len;
+			return 0;
+		}
+		if (!take(s, token, text))
+			continue;
+		*body = s->body;
+		*end = s->lex.pos;
+		restart(s);
+		return 1;
+	}
+}
+
+bool sql_splitter_blank(const struct sql_splitter *s)
+{
+	enum sql_token open = sql_lex_open(&s->lex);
+
+	if (s->in_command)
+		return s->command_ok;
+	if (s->has_token)
+		return false;
+	/* An unfinished comment is one for SQLite, and an error elsewhere. */
+	if (open == SQL_COMMENT)
+		return s->lex.dialect == SQL_SQLITE;
+	return open == SQL_LINE_COMMENT || (open == SQL_MORE && !s->held);
+}
+
+int sql_splitter_check_end(const struct sql_splitter *s, const char *text,
+			   size_t len, struct err *err)
+{
+	if (s->in_command && !s->command_ok)
+		return refuse_command(s, text, len, err);
+	return 0;
+}
+
+size_t sql_splitter_body(const struct sql_splitter *s)
+{
+	enum sql_token open = sql_lex_open(&s->lex);
+
+	if (s->has_body)
+		return s->body;
+	if (open == SQL_MORE || open == SQL_LINE_COMMENT)
+		return s->lex.pos;
+	return s->lex.start;
+}
