@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SOURCE and the mount options: JSON text into connection specs and settings.
+ * Every complaint names file and key, and never a password. Reading it needs
+ * no network.
+ *
+ * A config is made by one thread and not changed afterwards; any thread may
+ * read it. Its specs are counted: a statement under way keeps the one it began
+ * with when SOURCE is read again.
+ */
+#ifndef CONNFS_FS_CONFIG_H
+#define CONNFS_FS_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "auth/auth.h"
+#include "backends/sql.h"
+
+struct err;
+
+/* Keys of `settings`, and mount options of the same names. */
+struct settings {
+	char *realm;                 /* null: none */
+	char *conn_app_name;         /* template, default lv-{realm}-{job_id} */
+	char *spool_dir;             /* default /var/tmp */
+	uint64_t spool_memory;       /* bytes per result, 8 MiB */
+	uint64_t spool_memory_total; /* bytes per daemon, 32 MiB */
+	uint64_t spool_disk;         /* bytes per daemon on disk, 4 GiB */
+	uint64_t max_row;            /* bytes, 64 MiB */
+	unsigned settle_time_ms;     /* 1 s */
+	unsigned queue_timeout_ms;   /* 30 s */
+	unsigned idle_timeout_ms;    /* 10 min; a spec may differ */
+	unsigned connect_timeout_ms; /* 10 s; a spec may differ */
+	unsigned max_connections;    /* 10 per connection; a spec may differ */
+	bool read_only;              /* -o ro */
+};
+
+/* Who may use a connection besides the mount's owner. */
+struct access_rule {
+	bool everyone;
+	uid_t *uids;
+	size_t n_uids;
+	gid_t *gids;
+	size_t n_gids;
+};
+
+struct engine {
+	const char *type;    /* as written in the spec: "postgres-rds" */
+	const char *backend; /* for db_open(): "postgres" */
+	enum sql_dialect dialect;
+	uint16_t default_port; /* 0: no port */
+	size_t app_name_max;   /* bytes; 0: the engine has no client name */
+	bool needs_login;      /* host, user, database are asked for */
+	bool is_file; /* host is a file; there is no login and no TLS */
+	bool has_iam; /* with no password of its own it logs in by IAM */
+};
+
+/*
+ * One connection. Strings may be null where the spec may leave them out. port,
+ * user and database of a file are accepted, as others need them, and not kept.
+ */
+struct spec {
+	_Atomic unsigned refs; /* spec_ref() and spec_unref() only */
+	char *conn_id;
+	const struct engine *engine;
+	bool enabled;
+	char *file; /* where it was read */
+	char *description;
+	char *owner;
+	char *host;
+	uint16_t port;
+	char *connect_host;
+	uint16_t connect_port;
+	char *database;
+	char *user;
+	char *sslmode; /* resolved from ssl and sslmode; never null for libpq */
+	char *ca_cert;
+	char *init_sql;
+	char *application_name; /* a template that replaces conn_app_name */
+	bool read_only;
+	unsigned statement_timeout_ms; /* 0: none */
+	unsigned connect_timeout_ms;
+	unsigned idle_timeout_ms;
+	unsigned max_connections;
+	struct access_rule access;
+	struct auth *auth;     /* never null */
+	char *connection_json; /* the allow-list of fields, pretty, newline */
+};
+
+/* A spec that was refused, or a file that was not read. */
+struct config_error {
+	char *file;
+	char *conn_id; /* null: not known */
+	char *text;    /* one whole line: file, conn_id, key and reason */
+};
+
+struct config {
+	struct settings settings;
+	struct spec **specs; /* sorted by conn_id, unique */
+	size_t n_specs;
+	struct config_error *errors;
+	size_t n_errors;
+};
+
+/*
+ * source is a file, or a directory of which every *.json is read in the order
+ * of names. options: key=value settings of the command line, which win over
+ * SOURCE's, and "ro"; a null-terminated list; may be null.
+ *
+ * Fails, and err names file and key, when SOURCE cannot be read at all (a file
+ * that is no JSON, too), its ownership is unsafe, or an option or a setting is
+ * wrong. A bad spec, or a bad file in a directory, stands in config->errors
+ * instead. The first of two specs with one conn_id is used.
+ *
+ * Values of password_env are taken out of the environment; they, like all
+ * secrets, do not survive fork(), so the process that serves calls this.
+ */
+int config_load(struct config **out, const char *source,
+		const char *const *options, struct err *err);
+void config_destroy(struct config *config); /* null is allowed */
+
+/* Any thread. The last unref frees the spec; null is allowed there. */
+struct spec *spec_ref(struct spec *spec);
+void spec_unref(struct spec *spec);
+
+/* connfs --check: one line a spec on stdout; 0, or 1 when one is bad. */
+int config_check(const struct config *config);
+
+#endif

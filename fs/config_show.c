@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * connection.json: the spec as resolved. What is named here is shown, and
+ * nothing else: not where a password comes from but only in what way, not
+ * init_sql, which may hold one, not whom the owner lets in.
+ */
+#include "fs/config_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+static int put(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value);
+}
+
+/* What is not given is left out. */
+static int put_text(json_t *object, const char *key, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return 0;
+	return put(object, key, json_string(text));
+}
+
+/* As it can be written into a spec; 0 is "none" and left out. */
+static int put_duration(json_t *object, const char *key, unsigned ms)
+{
+	char text[32];
+
+	if (ms == 0)
+		return 0;
+	value_duration_text(text, ms);
+	return put(object, key, json_string(text));
+}
+
+static int put_port(json_t *object, uint16_t port)
+{
+	return port == 0 ? 0 : put(object, "port", json_integer(port));
+}
+
+static int put_connect_to(json_t *object, const struct spec *spec)
+{
+	const char *host = spec->connect_host;
+	bool v6;
+
+	if (host == NULL)
+		return 0;
+	v6 = strchr(host, ':') != NULL;
+	return put(object, "connect_to",
+		   json_sprintf("%s%s%s:%d", v6 ? "[" : "", host, v6 ? "]" : "",
+				spec->connect_port));
+}
+
+static int put_source(json_t *object, const struct spec *spec)
+{
+	struct auth_status status;
+
+	auth_status(spec->auth, &status);
+	return put_text(object, "password_source",
+			status.source[0] != '\0' ? status.source : "none");
+}
+
+static int put_all(json_t *o, const struct spec *s)
+{
+	int rc = 0;
+
+	rc |= put_text(o, "conn_id", s->conn_id);
+	rc |= put_text(o, "type", s->engine->type);
+	rc |= put(o, "enabled", json_boolean(s->enabled));
+	rc |= put_text(o, "description", s->description);
+	rc |= put_text(o, "owner", s->owner);
+	rc |= put_text(o, "host", s->host);
+	rc |= put_port(o, s->port);
+	rc |= put_connect_to(o, s);
+	rc |= put_text(o, "database", s->database);
+	rc |= put_text(o, "user", s->user);
+	rc |= put_source(o, s);
+	rc |= put_text(o, "sslmode", s->sslmode);
+	rc |= put_text(o, "ca_cert", s->ca_cert);
+	rc |= put(o, "read_only", json_boolean(s->read_only));
+	rc |= put_duration(o, "statement_timeout", s->statement_timeout_ms);
+	rc |= put_duration(o, "connect_timeout", s->connect_timeout_ms);
+	rc |= put_duration(o, "idle_timeout", s->idle_timeout_ms);
+	rc |= put(o, "max_connections", json_integer(s->max_connections));
+	rc |= put_text(o, "application_name", s->application_name);
+	return rc;
+}
+
+char *show_connection(const struct spec *spec)
+{
+	auto_free char *text = NULL;
+	json_t *object = json_object();
+	char *line = NULL;
+
+	if (object != NULL && put_all(object, spec) == 0)
+		text = json_dumps(object, JSON_INDENT(2));
+	json_decref(object);
+	if (text == NULL || asprintf(&line, "%s\n", text) < 0)
+		return NULL;
+	return line;
+}

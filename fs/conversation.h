@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one Unix session does with one connection: its scripts, its database
+ * session, its scratch files. Made at the first open of query.sql; ends when
+ * the Unix session has no process left. Thread of the loop.
+ *
+ * Jobs of one shell share a conversation and still each see their own: a
+ * reader is given the newest script whose writer is its nearest relative. Of
+ * two scripts, the one of the same job (the writers are the same process, or
+ * one descends from the other) has precedence by rule 5 of design section 3;
+ * those of different jobs take turns on the one database session.
+ */
+#ifndef CONNFS_FS_CONVERSATION_H
+#define CONNFS_FS_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "fs/caller.h"
+#include "fs/loop.h"
+#include "fs/request.h"
+
+struct connection;
+struct err;
+struct scratch;
+struct script;
+struct session;
+
+struct conversation {
+	unsigned refs;
+	struct connection *conn; /* counted */
+	struct caller key;       /* of its first caller */
+	struct conversation *next;
+	bool ended;
+
+	/* How the database will see it: by its first caller. */
+	bool env_known;
+	bool env_asked;
+	struct caller_env env;
+	char app_name[256];
+	struct request_list env_waiters;
+
+	struct session *session;
+	bool std_strings; /* of the last session, for the splitter */
+	struct loop_timer idle_timer;
+	bool waits_for_session;
+	struct conversation *next_waiting;
+
+	struct script *scripts; /* newest first; counted */
+	struct script *active;  /* has the session */
+	struct script *turn;    /* wait for it, first in first out */
+	struct script *open;    /* with an open file of query.sql */
+	struct scratch *scratch;
+	unsigned n_handles; /* open files of its own */
+};
+
+/* The caller's conversation, or null. */
+struct conversation *conversation_find(struct connection *conn,
+				       const struct caller *caller);
+
+/* The same, made when there is none. Null when there is no memory. */
+struct conversation *conversation_get(struct connection *conn,
+				      const struct caller *caller);
+struct conversation *conversation_ref(struct conversation *conv);
+void conversation_unref(struct conversation *conv); /* null is allowed */
+
+/*
+ * The script a caller reads the results of. refused: those count too that
+ * were turned away because another one ran (their text stands in `error`).
+ */
+struct script *conversation_pick(struct conversation *conv,
+				 const struct caller *reader, bool refused);
+
+/* A script has been started: older ones nobody can ask for any more go. */
+void conversation_add(struct conversation *conv, struct script *script);
+
+/*
+ * May script's next statement be sent? 1: it has the session; 0: it waits and
+ * script_advance() will be called; -EBUSY with the reason.
+ */
+int conversation_enter(struct conversation *conv, struct script *script,
+		       struct err *err);
+
+/* script has nothing to run at the moment, or has been given up. */
+void conversation_leave(struct conversation *conv, struct script *script);
+
+/* A session has become free for it, or it has become idle. */
+void conversation_kick(struct conversation *conv);
+
+/* Its session is idle and nothing would be lost with it. */
+bool conversation_spare(struct conversation *conv);
+
+/* Cancels what runs, closes the session, drops everything. */
+void conversation_end(struct conversation *conv);
+
+/* Its Unix session has no process left, and nobody has a file open. */
+bool conversation_is_over(struct conversation *conv);
+
+/*
+ * Reads the caller's LAVA_* once per conversation, which gives it its name at
+ * the database. Returns 1 when they are known; 0: rq is parked (with its owner
+ * and then) and handed to rq->then when they are; or -ENOMEM.
+ */
+int conversation_learn_env(struct conversation *conv,
+			   const struct caller *caller,
+			   const struct request *rq);
+
+#endif

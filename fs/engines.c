@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/engines.h"
+
+#include <errno.h>
+#include <strings.h>
+
+#include "common/err.h"
+#include "fs/config.h"
+#include "fs/config_internal.h"
+
+/* NAMEDATALEN - 1 of PostgreSQL, and what Redshift keeps of a name. */
+enum { PG_NAME_MAX = 63, REDSHIFT_NAME_MAX = 250 };
+enum { PG_PORT = 5432, REDSHIFT_PORT = 5439 };
+
+#define LIBPQ(name, port, name_max, iam)                         \
+	{                                                        \
+		.type = (name), .backend = "postgres",           \
+		.dialect = SQL_POSTGRES, .default_port = (port), \
+		.app_name_max = (name_max), .needs_login = true, \
+		.has_iam = (iam),                                \
+	}
+
+static const struct engine engines[] = {
+	LIBPQ("postgres", PG_PORT, PG_NAME_MAX, false),
+	LIBPQ("psql", PG_PORT, PG_NAME_MAX, false),
+	LIBPQ("postgresql", PG_PORT, PG_NAME_MAX, false),
+	LIBPQ("postgres-rds", PG_PORT, PG_NAME_MAX, true),
+	LIBPQ("postgres-aurora", PG_PORT, PG_NAME_MAX, true),
+	LIBPQ("redshift", REDSHIFT_PORT, REDSHIFT_NAME_MAX, true),
+	LIBPQ("redshift-serverless", REDSHIFT_PORT, REDSHIFT_NAME_MAX, true),
+	{
+		.type = "sqlite3",
+		.backend = "sqlite",
+		.dialect = SQL_SQLITE,
+		.is_file = true,
+	},
+#ifdef CONNFS_FAKE_BACKEND
+	{
+		.type = "fake",
+		.backend = "fake",
+		.dialect = SQL_POSTGRES,
+		.app_name_max = PG_NAME_MAX,
+	},
+#endif
+};
+
+static const char *const later[] = {
+	"dsql", "mariadb",      "mariadb-rds", "mssql",  "mysql",
+	"odbc", "mysql-aurora", "mysql-rds",   "oracle", "oracle-rds",
+};
+
+enum {
+	N_ENGINES = sizeof(engines) / sizeof(*engines),
+	N_LATER = sizeof(later) / sizeof(*later),
+};
+
+const struct engine *engine_find(const char *type, struct err *err)
+{
+	struct guess guess = {.word = type};
+
+	for (size_t i = 0; i < N_ENGINES; i++) {
+		if (strcasecmp(engines[i].type, type) == 0)
+			return &engines[i];
+	}
+	for (size_t i = 0; i < N_LATER; i++) {
+		if (strcasecmp(later[i], type) == 0) {
+			(void)err_set(err, EINVAL,
+				      "type: \"%s\" is not supported yet",
+				      later[i]);
+			return NULL;
+		}
+	}
+	for (size_t i = 0; i < N_ENGINES; i++)
+		guess_try(&guess, engines[i].type);
+	for (size_t i = 0; i < N_LATER; i++)
+		guess_try(&guess, later[i]);
+	(void)guess_fail(&guess, "type: unknown", err);
+	return NULL;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * query.sql, and files that editors rename onto it: text in, statements out.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/conversation.h"
+#include "fs/file.h"
+#include "fs/mount.h"
+#include "fs/procstat.h"
+#include "fs/script.h"
+
+struct query_handle {
+	struct handle handle;
+	struct script *script; /* counted */
+	struct caller opener;
+	bool flushed; /* the opener has told where its text ends */
+};
+
+static void close_handle(struct query_handle *h)
+{
+	struct conversation *conv = h->script->conv;
+
+	for (struct script **p = &conv->open; *p != NULL;
+	     p = &(*p)->next_open) {
+		if (*p == h->script) {
+			*p = h->script->next_open;
+			break;
+		}
+	}
+	conv->n_handles--;
+	script_unref(h->script);
+	handle_finish(&h->handle);
+	free(h);
+}
+
+static void opened(struct request *rq)
+{
+	struct query_handle *h = rq->owner;
+	const struct open_reply reply = {
+		.fh = (uint64_t)(uintptr_t)h,
+		.direct_io = true,
+		.nonseekable = true,
+	};
+
+	if (!request_opened(rq, &reply))
+		close_handle(h);
+}
+
+static int query_open(struct request *rq, struct mount *m, struct node *node,
+		      const struct caller *caller, int flags)
+{
+	struct conversation *conv;
+	struct query_handle *h;
+	int rc;
+
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return text_ops.open(rq, m, node, caller, flags);
+	/* Reading and writing one descriptor has no meaning here yet. */
+	if ((flags & O_ACCMODE) == O_RDWR)
+		return -EOPNOTSUPP;
+	conv = conversation_get(node->conn, caller);
+	h = calloc(1, sizeof(*h));
+	if (conv == NULL || h == NULL) {
+		free(h);
+		return -ENOMEM;
+	}
+	h->opener = *caller;
+	h->script = script_create(conv, caller);
+	if (h->script == NULL) {
+		free(h);
+		return -ENOMEM;
+	}
+	handle_init(&h->handle, &query_ops, m, caller->uid);
+	h->script->trusts_size = caller_trusts_size(caller);
+	h->script->next_open = conv->open;
+	conv->open = h->script;
+	conv->n_handles++;
+	rq->owner = h;
+	rq->then = opened;
+	rc = conversation_learn_env(conv, caller, rq);
+	if (rc < 0)
+		close_handle(h);
+	else if (rc > 0)
+		opened(rq);
+	return rc < 0 ? rc : 0;
+}
+
+static int query_write(struct request *rq, struct handle *handle,
+		       const char *data, size_t len, uint64_t off)
+{
+	struct query_handle *h = (struct query_handle *)handle;
+
+	(void)off; /* an append of our own: see `>>`, and two writers */
+	if (rq->uid != h->handle.uid)
+		return -EACCES;
+	return script_write(h->script, rq, data, len);
+}
+
+/* Only the process that opened the file says where its text ends. */
+static bool from_opener(const struct query_handle *h,
+			const struct procstat *stat)
+{
+	return stat->tgid == h->opener.self.pid ||
+	       !process_alive(&h->opener.self);
+}
+
+static int query_flush(struct request *rq, struct handle *handle)
+{
+	struct query_handle *h = (struct query_handle *)handle;
+	struct procstat stat = {0};
+
+	if (h->script->text.len > 0) {
+		(void)procstat_read(&stat, rq->tid);
+		if (from_opener(h, &stat)) {
+			h->flushed = true;
+			if (!stat.dying)
+				return script_flush(h->script, rq);
+			/* Killed in the middle: half a statement. */
+			script_truncate(h->script);
+		}
+	}
+	request_fail(rq, 0);
+	return 0;
+}
+
+static int query_fsync(struct request *rq, struct handle *handle)
+{
+	return script_flush(((struct query_handle *)handle)->script, rq);
+}
+
+static int query_truncate(struct node *node, struct handle *handle,
+			  uint64_t size)
+{
+	(void)node;
+	if (size != 0)
+		return -EINVAL;
+	if (handle != NULL)
+		script_truncate(((struct query_handle *)handle)->script);
+	return 0;
+}
+
+static void query_release(struct handle *handle)
+{
+	struct query_handle *h = (struct query_handle *)handle;
+
+	if (!h->flushed)
+		script_close(h->script);
+	close_handle(h);
+}
+
+const struct file_ops query_ops = {
+	.open = query_open,
+	.write = query_write,
+	.flush = query_flush,
+	.fsync = query_fsync,
+	.truncate = query_truncate,
+	.release = query_release,
+};

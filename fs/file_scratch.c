@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/editor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fs/conversation.h"
+#include "fs/file.h"
+#include "fs/mount.h"
+#include "fs/node.h"
+#include "fs/scratch.h"
+#include "fs/script.h"
+
+struct scratch_handle {
+	struct handle handle;
+	struct scratch *scratch;   /* counted */
+	struct conversation *conv; /* counted */
+	struct node *node; /* the kernel keeps it while the file is open */
+};
+
+static struct scratch_handle *create_handle(struct mount *m, struct node *node,
+					    const struct caller *caller)
+{
+	struct scratch_handle *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	handle_init(&h->handle, &scratch_ops, m, caller->uid);
+	h->scratch = scratch_ref(node->scratch);
+	h->conv = conversation_ref(node->conv);
+	h->conv->n_handles++;
+	h->node = node;
+	return h;
+}
+
+static int scratch_open(struct request *rq, struct mount *m, struct node *node,
+			const struct caller *caller, int flags)
+{
+	struct scratch_handle *h;
+	struct open_reply reply = {.direct_io = true};
+
+	if (conversation_find(node->conn, caller) != node->conv)
+		return -ESTALE;
+	h = create_handle(m, node, caller);
+	if (h == NULL)
+		return -ENOMEM;
+	if ((flags & O_TRUNC) != 0)
+		(void)scratch_ops.truncate(node, &h->handle, 0);
+	reply.fh = (uint64_t)(uintptr_t)h;
+	if (!request_opened(rq, &reply))
+		scratch_ops.release(&h->handle);
+	return 0;
+}
+
+static int scratch_read(struct request *rq, struct handle *handle, uint64_t off)
+{
+	const struct buf *b =
+		&((struct scratch_handle *)handle)->scratch->content;
+	size_t left = off < b->len ? b->len - (size_t)off : 0;
+
+	request_data(rq, left > 0 ? b->data + off : "",
+		     left < rq->size ? left : rq->size);
+	return 0;
+}
+
+static int write_scratch(struct request *rq, struct handle *handle,
+			 const char *data, size_t len, uint64_t off)
+{
+	struct scratch_handle *h = (struct scratch_handle *)handle;
+	int rc;
+
+	if (rq->uid != h->handle.uid)
+		return -EACCES;
+	rc = scratch_write(h->scratch, data, len, off);
+	if (rc < 0)
+		return rc;
+	h->node->size = h->scratch->content.len;
+	request_wrote(rq);
+	return 0;
+}
+
+static int truncate_scratch(struct node *node, struct handle *h, uint64_t size)
+{
+	int rc = scratch_truncate(node->scratch, size);
+
+	(void)h;
+	node->size = node->scratch->content.len;
+	return rc;
+}
+
+static void scratch_release(struct handle *handle)
+{
+	struct scratch_handle *h = (struct scratch_handle *)handle;
+
+	h->conv->n_handles--;
+	scratch_unref(h->scratch);
+	conversation_unref(h->conv);
+	handle_finish(handle);
+	free(h);
+}
+
+const struct file_ops scratch_ops = {
+	.open = scratch_open,
+	.read = scratch_read,
+	.write = write_scratch,
+	.truncate = truncate_scratch,
+	.release = scratch_release,
+};
+
+/* query.sql and the other fixed names are nobody's to make or to remove. */
+static bool is_fixed(const struct view *v, const char *name)
+{
+	if (node_child(v->mount->nodes, v->dir, name) != NULL)
+		return true;
+	for (const struct entry *e = connection_entries; e->name != NULL; e++) {
+		if (strcmp(e->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Scratch files stand beside query.sql and nowhere else. */
+static int check_place(const struct view *v)
+{
+	int rc = tree_may_enter(v->dir, v->caller);
+
+	if (rc == 0 && (v->dir->dir != NODE_CONNECTION || v->conn == NULL))
+		rc = -EACCES;
+	return rc;
+}
+
+int editor_create(struct node **out, struct handle **handle, struct view *v,
+		  const char *name, mode_t mode)
+{
+	struct scratch_handle *h;
+	struct scratch *s;
+	int rc = check_place(v);
+
+	if (rc == 0 && is_fixed(v, name))
+		rc = -EACCES;
+	if (rc < 0)
+		return rc;
+	v->conv = conversation_get(v->conn, v->caller);
+	if (v->conv == NULL)
+		return -ENOMEM;
+	/*
+	 * Never for others; and a mode that is not query.sql's makes vim write
+	 * its backup as a copy instead of renaming.
+	 */
+	rc = scratch_create(&s, v->conv, name, mode & 0700);
+	if (rc == 0)
+		rc = tree_lookup(out, v, name);
+	if (rc < 0)
+		return rc;
+	h = create_handle(v->mount, *out, v->caller);
+	if (h == NULL)
+		return -ENOMEM;
+	*handle = &h->handle;
+	return 0;
+}
+
+int editor_unlink(const struct view *v, const char *name)
+{
+	struct scratch *s = NULL;
+	int rc = check_place(v);
+
+	if (rc < 0)
+		return rc;
+	if (is_fixed(v, name))
+		return -EACCES;
+	if (v->conv != NULL)
+		s = scratch_find(v->conv, name);
+	if (s == NULL)
+		return -ENOENT;
+	scratch_remove(v->conv, s);
+	return 0;
+}
+
+static void on_env(struct request *rq)
+{
+	struct script *script = rq->owner;
+
+	script_settle(script, rq);
+	script_unref(script);
+}
+
+/* The content runs as a script of its own; the RENAME tells how it went. */
+static int run_scratch(struct request *rq, const struct view *v,
+		       struct scratch *s)
+{
+	struct script *script = script_create(v->conv, v->caller);
+	int rc;
+
+	if (script == NULL)
+		return -ENOMEM;
+	rc = script_add(script, s->content.data, s->content.len, true);
+	scratch_remove(v->conv, s);
+	if (rc == 0) {
+		rq->owner = script;
+		rq->then = on_env;
+		rc = conversation_learn_env(v->conv, v->caller, rq);
+	}
+	if (rc == 0)
+		return 0; /* on_env() goes on */
+	if (rc > 0)
+		rc = script_settle(script, rq);
+	script_unref(script);
+	return rc;
+}
+
+int editor_rename(struct request *rq, const struct view *v, const char *name,
+		  const char *newname)
+{
+	struct scratch *s = NULL;
+	int rc = check_place(v);
+
+	if (rc < 0)
+		return rc;
+	if (v->conv != NULL)
+		s = scratch_find(v->conv, name);
+	if (s == NULL)
+		return is_fixed(v, name) ? -EACCES : -ENOENT;
+	if (strcmp(newname, "query.sql") == 0)
+		return run_scratch(rq, v, s);
+	if (is_fixed(v, newname))
+		return -EACCES;
+	rc = scratch_rename(v->conv, s, newname);
+	if (rc == 0)
+		request_fail(rq, 0);
+	return rc;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Starting and ending the daemon, as a list of stages.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "fs/background.h"
+#include "fs/caller.h"
+#include "fs/config.h"
+#include "fs/disk_reader.h"
+#include "fs/file.h"
+#include "fs/loop.h"
+#include "fs/mount.h"
+#include "fs/node.h"
+#include "fs/ops.h"
+#include "fs/ops_init.h"
+#include "fs/options.h"
+#include "fs/request.h"
+#include "fs/spool.h"
+#include "fs/version.h"
+
+enum {
+	EXIT_USAGE = 1,
+	EXIT_MOUNT = 2,
+	CHECK_MS = 1000, /* how often ended Unix sessions are looked for */
+	END_MS = 4000,   /* for database sessions to log out */
+};
+
+struct daemon {
+	struct mount mount;
+	struct fuse_session *se;
+	struct loop_timer check_timer;
+	int ready_fd; /* -1: in the foreground */
+};
+
+/*
+ * Neither a core dump nor another process of ours shows what is in memory, and
+ * no PG* variable that somebody left in the environment steers a login.
+ */
+static void close_up(void)
+{
+	const struct rlimit no_core = {0, 0};
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+	const struct sigaction normal = {.sa_handler = SIG_DFL};
+	char **var = environ;
+
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)setrlimit(RLIMIT_CORE, &no_core);
+	(void)sigaction(SIGPIPE, &ignore, NULL);
+	/* password_command is waited for: its end must not be ignored. */
+	(void)sigaction(SIGCHLD, &normal, NULL);
+	while (*var != NULL) {
+		auto_free char *name = strndup(*var, strcspn(*var, "="));
+
+		if (name != NULL && strncmp(name, "PG", 2) == 0 &&
+		    unsetenv(name) == 0)
+			continue; /* what came after it has moved up */
+		var++;
+	}
+}
+
+/* The kernel would abort the whole mount over one long statement. */
+static void warn_of_timeout(void)
+{
+	auto_fclose FILE *f =
+		fopen("/proc/sys/fs/fuse/max_request_timeout", "re");
+	char line[32];
+	unsigned long seconds = 0;
+
+	if (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		seconds = strtoul(line, NULL, 10);
+	if (seconds > 0)
+		log_warn("fs.fuse.max_request_timeout is %lu s: the kernel "
+			 "will end this mount when a statement takes longer; "
+			 "set it to 0",
+			 seconds);
+}
+
+static void show_spec_errors(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_errors; i++)
+		log_warn("%s", config->errors[i].text);
+}
+
+static void on_hup(void *arg)
+{
+	mount_reload(arg);
+}
+
+static void after_each(void *arg)
+{
+	struct mount *m = arg;
+
+	request_table_check(m->requests);
+}
+
+static void on_check_timer(struct loop_timer *timer)
+{
+	struct daemon *d =
+		(struct daemon *)((char *)timer -
+				  offsetof(struct daemon, check_timer));
+
+	mount_check_conversations(&d->mount);
+	(void)loop_timer_start(d->mount.loop, timer, CHECK_MS);
+}
+
+static void on_init(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->ready_fd >= 0)
+		background_ready(take_fd(&d->ready_fd));
+	log_info("mounted, %zu connections", d->mount.config->n_specs);
+}
+
+static int create_parts(struct mount *m, struct err *err)
+{
+	const struct settings *s = &m->config->settings;
+	const struct spool_limits limits = {
+		.dir = s->spool_dir,
+		.memory = s->spool_memory,
+		.memory_total = s->spool_memory_total,
+		.disk_total = s->spool_disk,
+	};
+	int rc = loop_create(&m->loop, err);
+
+	if (rc < 0)
+		return rc;
+	m->started_wall = clock_wall_ms();
+	m->requests = request_table_create(m->loop);
+	m->spools = spool_pool_create(&limits);
+	m->disk = disk_reader_create(m->loop);
+	m->nodes = node_table_create(m);
+	m->env = env_reader_create();
+	if (m->requests == NULL || m->spools == NULL || m->disk == NULL ||
+	    m->nodes == NULL || m->env == NULL || mount_apply_config(m) < 0)
+		return err_set(err, ENOMEM, "out of memory");
+	return caller_init(err);
+}
+
+static void destroy_parts(struct mount *m)
+{
+	env_reader_destroy(m->env);
+	disk_reader_destroy(m->disk);
+	node_table_destroy(m->nodes);
+	mount_finish(m);
+	/* Events that were posted last hold what they speak of. */
+	loop_drain(m->loop, 0, mount_is_quiet, m);
+	spool_pool_destroy(m->spools);
+	request_table_destroy(m->requests);
+	loop_destroy(m->loop);
+	config_destroy(m->config);
+}
+
+static int add_arg(struct fuse_args *args, const char *option)
+{
+	return fuse_opt_add_arg(args, "-o") < 0 ||
+			       fuse_opt_add_arg(args, option) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+static int mount_session(struct daemon *d, const struct options *o)
+{
+	struct fuse_args args = {0};
+	auto_free char *name = NULL;
+	struct err err;
+	int rc = fuse_opt_add_arg(&args, "connfs");
+
+	if (asprintf(&name, "fsname=%s,subtype=connfs,nosuid,nodev",
+		     o->source) < 0)
+		name = NULL;
+	if (rc == 0)
+		rc = name != NULL ? add_arg(&args, name) : -ENOMEM;
+	for (size_t i = 0; i < o->n_fuse && rc == 0; i++)
+		rc = add_arg(&args, o->fuse[i]);
+	if (rc == 0)
+		d->se = fuse_session_new(&args, &connfs_ops, sizeof(connfs_ops),
+					 &d->mount);
+	fuse_opt_free_args(&args);
+	if (d->se == NULL)
+		return -EINVAL; /* libfuse has said why */
+	if (fuse_session_mount(d->se, o->mountpoint) < 0)
+		return -EIO; /* likewise */
+	rc = ops_patch_session(d->se, &err);
+	if (rc < 0) {
+		log_error("%s", err.msg);
+		fuse_session_unmount(d->se);
+	}
+	ops_on_init(on_init, d);
+	return rc;
+}
+
+static int serve(struct daemon *d)
+{
+	struct mount *m = &d->mount;
+	struct err err;
+	int rc = loop_signals(m->loop, on_hup, m, &err);
+
+	if (rc < 0) {
+		log_error("%s", err.msg);
+		return EXIT_MOUNT;
+	}
+	d->check_timer.run = on_check_timer;
+	(void)loop_timer_start(m->loop, &d->check_timer, CHECK_MS);
+	rc = loop_run(m->loop, d->se, after_each, m);
+	if (rc < 0)
+		log_error("the FUSE device failed: %s", strerrordesc_np(-rc));
+	loop_timer_stop(m->loop, &d->check_timer);
+	/* Nobody is left waiting, then nothing is left running. */
+	request_table_fail_all(m->requests, ENOTCONN);
+	mount_end_all(m);
+	fuse_session_unmount(d->se);
+	handle_release_all(m);
+	loop_drain(m->loop, END_MS, mount_is_quiet, m);
+	return rc < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
+}
+
+static int run(struct daemon *d, const struct options *o)
+{
+	struct mount *m = &d->mount;
+	struct err err = {0};
+	int rc;
+
+	m->source = o->source;
+	m->options = (const char *const *)o->settings;
+	if (config_load(&m->config, o->source, m->options, &err) < 0) {
+		log_error("%s", err.msg);
+		return EXIT_USAGE;
+	}
+	show_spec_errors(m->config);
+	warn_of_timeout();
+	if (create_parts(m, &err) < 0) {
+		log_error("%s", err.msg);
+		return EXIT_MOUNT;
+	}
+	rc = mount_session(d, o) < 0 ? EXIT_MOUNT : serve(d);
+	if (d->se != NULL)
+		fuse_session_destroy(d->se);
+	/* A worker that a dead server holds must not hold us. */
+	if (!mount_is_quiet(m)) {
+		log_warn("a database session, or what reads a password or "
+			 "SOURCE, did not end in time");
+		_exit(rc);
+	}
+	destroy_parts(m);
+	return rc;
+}
+
+static int check(const struct options *o)
+{
+	struct config *config;
+	struct err err;
+	int rc;
+
+	if (config_load(&config, o->source, (const char *const *)o->settings,
+			&err) < 0) {
+		log_error("%s", err.msg);
+		return EXIT_USAGE;
+	}
+	rc = config_check(config);
+	config_destroy(config);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.ready_fd = -1};
+	struct options o;
+	struct err err;
+	int rc = EXIT_SUCCESS;
+
+	if (options_parse(&o, argc, argv, &err) < 0) {
+		log_error("%s", err.msg);
+		options_finish(&o);
+		return EXIT_USAGE;
+	}
+	if (o.debug)
+		log_enable_debug();
+	close_up();
+	if (o.help) {
+		(void)fputs(options_help, stdout);
+	} else if (o.version) {
+		(void)puts("connfs " CONNFS_VERSION);
+	} else if (o.check) {
+		rc = check(&o);
+	} else {
+		if (!o.foreground)
+			d.ready_fd = background_start();
+		(void)chdir("/");
+		rc = run(&d, &o);
+	}
+	options_finish(&o);
+	return rc;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/node.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "fs/config.h"
+#include "fs/connection.h"
+#include "fs/conversation.h"
+#include "fs/mount.h"
+#include "fs/pathname.h"
+#include "fs/result.h"
+#include "fs/scratch.h"
+#include "fs/script.h"
+#include "fs/statement.h"
+
+enum {
+	BUCKETS = 4096,
+	DIR_MODE = S_IFDIR | 0555,
+	BLOCK_SIZE = 131072, /* what cat and cp read at once */
+};
+
+struct node_table {
+	struct mount *mount;
+	uint64_t last_id;
+	struct node *root;
+	struct node *buckets[BUCKETS];
+	struct node *names[BUCKETS]; /* directories, by parent and name */
+};
+
+/* FNV-1a over the parent's number and the name. */
+static size_t name_bucket(const struct node *parent, const char *name)
+{
+	uint64_t hash = 14695981039346656037u ^ parent->id;
+
+	for (; *name != '\0'; name++)
+		hash = (hash ^ (unsigned char)*name) * 1099511628211u;
+	return hash % BUCKETS;
+}
+
+static struct node *add_dir(struct node_table *t, struct node *parent,
+			    enum node_dir dir, const char *name)
+{
+	struct node *node = node_create(t, NULL, DIR_MODE);
+
+	if (node == NULL)
+		return NULL;
+	node->dir = dir;
+	node->pinned = true;
+	node->parent = parent;
+	node->name = strdup(name);
+	if (node->name == NULL) {
+		node_discard(t, node);
+		return NULL;
+	}
+	if (parent != NULL) {
+		size_t bucket = name_bucket(parent, name);
+
+		node->sibling = parent->children;
+		parent->children = node;
+		node->name_next = t->names[bucket];
+		t->names[bucket] = node;
+	}
+	return node;
+}
+
+struct node_table *node_table_create(struct mount *m)
+{
+	struct node_table *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->mount = m;
+	t->root = add_dir(t, NULL, NODE_ROOT, "");
+	if (t->root == NULL ||
+	    add_dir(t, t->root, NODE_DOT, ".connfs") == NULL) {
+		node_table_destroy(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void node_free(struct node *node)
+{
+	if (node->result != NULL && node->result->node == node)
+		node->result->node = NULL;
+	result_unref(node->result);
+	statement_unref(node->statement);
+	script_unref(node->script);
+	scratch_unref(node->scratch);
+	conversation_unref(node->conv);
+	connection_unref(node->conn);
+	free(node->text);
+	free(node->name);
+	free(node);
+}
+
+void node_table_destroy(struct node_table *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (t->buckets[i] != NULL) {
+			struct node *node = t->buckets[i];
+
+			t->buckets[i] = node->hash_next;
+			node_free(node);
+		}
+	}
+	free(t);
+}
+
+struct node *node_get(struct node_table *t, uint64_t id)
+{
+	struct node *node = t->buckets[id % BUCKETS];
+
+	while (node != NULL && node->id != id)
+		node = node->hash_next;
+	return node;
+}
+
+struct node *node_root(struct node_table *t)
+{
+	return t->root;
+}
+
+struct node *node_create(struct node_table *t, const struct file_ops *ops,
+			 mode_t mode)
+{
+	struct node *node = calloc(1, sizeof(*node));
+
+	if (node == NULL)
+		return NULL;
+	node->id = ++t->last_id; /* the root is the first */
+	node->ops = ops;
+	node->mode = mode;
+	node->uid = geteuid();
+	node->gid = getegid();
+	node->mtime_ms = t->mount->started_wall;
+	node->hash_next = t->buckets[node->id % BUCKETS];
+	t->buckets[node->id % BUCKETS] = node;
+	return node;
+}
+
+void node_lookup(struct node *node)
+{
+	node->lookups++;
+}
+
+void node_discard(struct node_table *t, struct node *node)
+{
+	for (struct node **p = &t->buckets[node->id % BUCKETS]; *p != NULL;
+	     p = &(*p)->hash_next) {
+		if (*p == node) {
+			*p = node->hash_next;
+			break;
+		}
+	}
+	node_free(node);
+}
+
+void node_forget(struct node_table *t, uint64_t id, uint64_t n)
+{
+	struct node *node = node_get(t, id);
+
+	if (node == NULL)
+		return;
+	node->lookups -= n < node->lookups ? n : node->lookups;
+	if (node->lookups == 0 && !node->pinned)
+		node_discard(t, node);
+}
+
+struct node *node_child(struct node_table *t, struct node *dir,
+			const char *name)
+{
+	struct node *child = t->names[name_bucket(dir, name)];
+
+	while (child != NULL &&
+	       (child->parent != dir || strcmp(child->name, name) != 0))
+		child = child->name_next;
+	return child;
+}
+
+/* A path component's directory, made when it is not there. */
+static int path_dir(struct node_table *t, struct node **dir,
+		    const char *component, size_t len)
+{
+	char name[PATHNAME_MAX + 1];
+	struct node *node;
+	int rc = pathname_encode(name, component, len);
+
+	if (rc < 0)
+		return rc;
+	node = node_child(t, *dir, name);
+	if (node == NULL)
+		node = add_dir(t, *dir, NODE_PATH, name);
+	*dir = node;
+	return node != NULL ? 0 : -ENOMEM;
+}
+
+int node_add_connection(struct node_table *t, struct connection *c)
+{
+	const char *rest = c->spec->conn_id, *component;
+	struct node *node = t->root;
+	size_t len;
+	int rc;
+
+	while (pathname_next(&rest, &component, &len)) {
+		rc = path_dir(t, &node, component, len);
+		if (rc < 0)
+			return rc;
+	}
+	if (node_child(t, node, "results") == NULL &&
+	    (add_dir(t, node, NODE_RESULTS, "results") == NULL ||
+	     add_dir(t, node, NODE_CREDS, "creds") == NULL))
+		return -ENOMEM;
+	node->dir = NODE_CONNECTION;
+	connection_unref(node->conn);
+	node->conn = connection_ref(c);
+	c->dir = node;
+	return 0;
+}
+
+void node_remove_connection(struct node_table *t, struct connection *c)
+{
+	struct node *node = c->dir;
+
+	/* Its inode stays for whoever is inside; it shows nothing any more. */
+	(void)t;
+	c->dir = NULL;
+	connection_unref(take_ptr(node->conn));
+	node->dir = NODE_PATH;
+}
+
+void node_drop_result(struct node *node)
+{
+	struct result *result = take_ptr(node->result);
+
+	result->node = NULL;
+	result_unref(result);
+}
+
+void node_stat(const struct node *node, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_ino = node->id;
+	st->st_mode = node->mode;
+	st->st_nlink = node->ops == NULL ? 2 : 1;
+	st->st_uid = node->uid;
+	st->st_gid = node->gid;
+	st->st_size = (off_t)node->size;
+	st->st_blocks = (blkcnt_t)((node->size + 511) / 512);
+	st->st_blksize = BLOCK_SIZE;
+	st->st_mtim.tv_sec = node->mtime_ms / 1000;
+	st->st_mtim.tv_nsec = (node->mtime_ms % 1000) * 1000000;
+	st->st_atim = st->st_mtim;
+	st->st_ctim = st->st_mtim;
+}

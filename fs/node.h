@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inodes: what the kernel holds a number of. Thread of the loop.
+ *
+ * Directories are made once and stay. Of the other files a LOOKUP makes a new
+ * node with the content as it is for that caller at that moment, so that two
+ * callers never share an inode's size, page cache or lock; only a finished
+ * result has one inode for as long as the kernel remembers it. Numbers are
+ * never used twice.
+ */
+#ifndef CONNFS_FS_NODE_H
+#define CONNFS_FS_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct caller;
+struct connection;
+struct conversation;
+struct file_ops;
+struct mount;
+struct result;
+struct scratch;
+struct script;
+struct statement;
+struct stat;
+
+enum node_dir {
+	NODE_FILE,
+	NODE_ROOT,
+	NODE_DOT,        /* .connfs */
+	NODE_PATH,       /* a component of a conn_id that is no connection */
+	NODE_CONNECTION, /* may have further connections below it */
+	NODE_RESULTS,
+	NODE_CREDS,
+};
+
+struct node {
+	uint64_t id;
+	uint64_t lookups; /* references the kernel holds */
+	struct node *hash_next;
+	enum node_dir dir;
+	mode_t mode; /* with its type */
+	uid_t uid;
+	gid_t gid;
+	uint64_t size;
+	int64_t mtime_ms;
+	bool pinned; /* a directory of the tree */
+
+	/* Directories: what stands in them besides the fixed names. */
+	char *name;
+	struct node *parent;
+	struct node *children;
+	struct node *sibling;
+	struct node *name_next; /* the table's, by name */
+
+	/* Files: see file.h. All counted. */
+	const struct file_ops *ops;
+	struct connection *conn;
+	struct conversation *conv;
+	struct script *script;
+	struct statement *statement;
+	struct result *result;
+	struct scratch *scratch;
+	bool last;  /* result.csv: good while it is the script's last one */
+	char *text; /* size bytes */
+};
+
+struct node_table;
+
+enum { NODE_ROOT_ID = 1 };
+
+struct node_table *node_table_create(struct mount *m);
+void node_table_destroy(struct node_table *t); /* null is allowed */
+
+/* Null when the kernel should not know it. */
+struct node *node_get(struct node_table *t, uint64_t id);
+struct node *node_root(struct node_table *t);
+
+/* A node without references; node_lookup() gives it the first. */
+struct node *node_create(struct node_table *t, const struct file_ops *ops,
+			 mode_t mode);
+
+/* The kernel is told of it. */
+void node_lookup(struct node *node);
+
+/* The kernel forgets n references; the node goes with the last. */
+void node_forget(struct node_table *t, uint64_t id, uint64_t n);
+
+/* Frees a node that the kernel was not told of. */
+void node_discard(struct node_table *t, struct node *node);
+
+/* The directory of conn_id, with those above it, as children of the root. */
+int node_add_connection(struct node_table *t, struct connection *c);
+void node_remove_connection(struct node_table *t, struct connection *c);
+
+/* The directory called name, or null. */
+struct node *node_child(struct node_table *t, struct node *dir,
+			const char *name);
+
+/* Its result set is given up; opening it answers ESTALE. */
+void node_drop_result(struct node *node);
+
+void node_stat(const struct node *node, struct stat *st);
+
+#endif

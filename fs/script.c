@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "fs/access.h"
+#include "fs/config.h"
+#include "fs/connection.h"
+#include "fs/conversation.h"
+#include "fs/file_result.h"
+#include "fs/mount.h"
+#include "fs/node.h"
+#include "fs/result.h"
+#include "fs/script_text.h"
+#include "fs/session.h"
+#include "fs/statement.h"
+
+enum {
+	CANCEL_MS = 5000, /* for the server to confirm a cancellation */
+	ABORT_MS = 500,   /* for the worker to come back after that */
+	ABANDON_MS = 50,  /* how often a result nobody reads is looked at */
+};
+
+static struct mount *mount_of(const struct script *script)
+{
+	return script->conv->conn->mount;
+}
+
+static void on_settle_timer(struct loop_timer *timer)
+{
+	script_advance(
+		(struct script *)((char *)timer -
+				  offsetof(struct script, settle_timer)));
+}
+
+static void drop_pending(struct script *script)
+{
+	while (script->pending != NULL) {
+		struct statement *s = script->pending;
+
+		script->pending = s->next;
+		s->next = NULL;
+		statement_unref(s);
+	}
+}
+
+/* The first pending statement becomes the current one. */
+static struct statement *take_pending(struct script *script)
+{
+	struct statement *s = script->pending;
+
+	script->pending = s->next;
+	s->next = NULL;
+	statement_unref(script->current);
+	script->current = s;
+	script->n_collected = 0;
+	return s;
+}
+
+/* The first pending statement fails without having been sent. */
+static void refuse(struct script *script, int rc, const struct err *err)
+{
+	struct statement *s = take_pending(script);
+
+	statement_finish(s, rc, err);
+	script->rc = statement_code(s);
+	drop_pending(script);
+	conversation_add(script->conv, script);
+}
+
+static void on_queue_timer(struct loop_timer *timer)
+{
+	struct script *script =
+		(struct script *)((char *)timer -
+				  offsetof(struct script, queue_timer));
+	struct connection *c = script->conv->conn;
+	struct err err;
+
+	if (script->running || script->pending == NULL)
+		return;
+	(void)err_set(&err, EAGAIN,
+		      "no database session became free within queue_timeout; "
+		      "%u of %u are in use",
+		      c->n_sessions, c->spec->max_connections);
+	script_note_holders(script->pending, c);
+	refuse(script, -EAGAIN, &err);
+	script_advance(script);
+}
+
+struct script *script_create(struct conversation *conv,
+			     const struct caller *writer)
+{
+	struct script *script = calloc(1, sizeof(*script));
+
+	if (script == NULL)
+		return NULL;
+	script->refs = 1;
+	script->conv = conversation_ref(conv);
+	script->writer = *writer;
+	script->line = 1;
+	script->column = 1;
+	script->first_result = 1;
+	script->settle_timer.run = on_settle_timer;
+	script->queue_timer.run = on_queue_timer;
+	buf_init(&script->text, SCRIPT_MAX_TEXT);
+	script->splitter =
+		sql_splitter_create(conv->conn->spec->engine->dialect);
+	if (script->splitter == NULL) {
+		script_unref(script);
+		return NULL;
+	}
+	sql_splitter_set_std_strings(script->splitter, conv->std_strings);
+	if (conv->conn->spec->access.n_gids > 0)
+		(void)caller_groups(&script->names.groups,
+				    &script->names.n_groups, writer);
+	return script;
+}
+
+struct script *script_ref(struct script *script)
+{
+	script->refs++;
+	return script;
+}
+
+void script_unref(struct script *script)
+{
+	if (script == NULL || --script->refs > 0)
+		return;
+	loop_timer_stop(mount_of(script)->loop, &script->settle_timer);
+	loop_timer_stop(mount_of(script)->loop, &script->queue_timer);
+	drop_pending(script);
+	statement_unref(script->current);
+	script_retire(script);
+	sql_splitter_destroy(script->splitter);
+	caller_names_finish(&script->names);
+	buf_finish(&script->text);
+	conversation_unref(script->conv);
+	free(script);
+}
+
+/* Result sets the current statement has begun since the last look. */
+static void collect_results(struct script *script)
+{
+	struct statement *s = script->current;
+
+	auto_lock(&s->lock);
+	for (; script->n_collected < s->n_results; script->n_collected++) {
+		if (script->n_results == SCRIPT_MAX_RESULTS) {
+			result_unref(script->results[0].result);
+			statement_unref(script->results[0].statement);
+			memmove(&script->results[0], &script->results[1],
+				sizeof(script->results[0]) *
+					(SCRIPT_MAX_RESULTS - 1));
+			script->n_results--;
+			script->first_result++;
+		}
+		script->results[script->n_results].result =
+			result_ref(s->results[script->n_collected]);
+		script->results[script->n_results].statement = statement_ref(s);
+		script->n_results++;
+	}
+}
+
+static void on_change(void *owner)
+{
+	struct script *script = script_ref(owner);
+	struct conversation *conv = conversation_ref(script->conv);
+
+	collect_results(script);
+	for (size_t i = 0; i < script->n_results; i++)
+		result_wake(script->results[i].result);
+	script_advance(script);
+	/* What waits for this one may have to be told that it is blocked. */
+	if (script->running && conv->turn != NULL)
+		script_advance(conv->turn);
+	conversation_unref(conv);
+	script_unref(script);
+}
+
+/* Cancellation in steps: ask the server, cut the line, leave it alone. */
+static void on_statement_timer(struct loop_timer *timer)
+{
+	struct statement *s =
+		(struct statement *)((char *)timer -
+				     offsetof(struct statement, timer));
+	struct script *script = s->owner;
+	struct conversation *conv = script->conv;
+
+	if (statement_over(s))
+		return;
+	switch (s->resort++) {
+	case 0:
+		script_cancel(script, STOP_TIMEOUT);
+		break;
+	case 1:
+		if (conv->session != NULL)
+			session_abort(conv->session, s);
+		(void)loop_timer_start(s->loop, &s->timer, ABORT_MS);
+		break;
+	default:
+		connection_release(conv->conn, conv);
+		statement_give_up(s);
+	}
+}
+
+static int may_run(struct script *script, const struct statement *s,
+		   struct err *err)
+{
+	const struct connection *c = script->conv->conn;
+
+	if (s->refusal.code != 0) {
+		*err = s->refusal;
+		return -err->code;
+	}
+	if (c->removed)
+		return err_set(err, ENOENT, "this connection was taken away");
+	if (!access_still_allowed(&c->spec->access, &script->writer,
+				  &script->names))
+		return err_set(err, EACCES,
+			       "you may not use this connection any more");
+	return 0;
+}
+
+static void send_current(struct script *script)
+{
+	struct conversation *conv = script->conv;
+	struct statement *s = script->current;
+	struct session_state state;
+
+	loop_timer_stop(mount_of(script)->loop, &script->queue_timer);
+	session_state(conv->session, &state);
+	s->in_transaction = state.in_transaction;
+	s->timeout_ms = conv->conn->spec->statement_timeout_ms;
+	s->timer.run = on_statement_timer;
+	s->on_change = on_change;
+	s->owner = script;
+	script->running = true;
+	(void)script_ref(script); /* until finish_current() */
+	conversation_add(conv, script);
+	if (s->timeout_ms > 0)
+		(void)loop_timer_start(s->loop, &s->timer, s->timeout_ms);
+	session_run(conv->session, s);
+}
+
+/* Sends the next statement. False when it has to wait. */
+static bool start_next(struct script *script)
+{
+	struct err err = {0};
+	int rc = may_run(script, script->pending, &err);
+
+	if (rc == 0) {
+		rc = conversation_enter(script->conv, script, &err);
+		if (rc == 0) {
+			if (script->queue_timer.slot == 0)
+				(void)loop_timer_start(
+					mount_of(script)->loop,
+					&script->queue_timer,
+					mount_of(script)
+						->config->settings
+						.queue_timeout_ms);
+			return false;
+		}
+		if (rc == -EBUSY)
+			script->refused = script->current == NULL;
+	}
+	if (rc < 0) {
+		refuse(script, rc, &err);
+		return true;
+	}
+	(void)take_pending(script);
+	send_current(script);
+	return true;
+}
+
+/* The current statement may have ended. */
+static void finish_current(struct script *script)
+{
+	struct statement *s = script->current;
+
+	if (!script->running || !statement_over(s))
+		return;
+	collect_results(script);
+	loop_timer_stop(s->loop, &s->timer);
+	s->on_change = NULL;
+	script->running = false;
+	script->rc = statement_code(s);
+	if (script->rc < 0)
+		drop_pending(script);
+	script_unref(script); /* the caller holds one too */
+}
+
+/*
+ * The result set before the next statement does not fit the spool and nobody
+ * reads it: waiting for a reader that waits for the script is for ever.
+ */
+static void check_overflow(struct script *script)
+{
+	if (script->running && script->pending != NULL &&
+	    statement_blocked(script->current) &&
+	    !statement_is_read(script->current))
+		script_cancel(script, STOP_OVERFLOW);
+}
+
+/* How long until a streaming statement counts as settled, 0: it does. */
+static unsigned settles_in(struct script *script)
+{
+	const struct settings *settings = &mount_of(script)->config->settings;
+	struct statement *s = script->current;
+	struct spool_state state;
+	uint64_t since;
+
+	{
+		auto_lock(&s->lock);
+		since = clock_mono_ms() - s->streaming_since;
+	}
+	spool_state(script->results[script->n_results - 1].result->spool,
+		    &state);
+	if (script->trusts_size) {
+		/* From a running result it would copy nothing. */
+		if (state.full)
+			script_cancel(script, STOP_UNHELD);
+		return UINT32_MAX;
+	}
+	if (state.full || state.end >= settings->spool_memory ||
+	    since >= settings->settle_time_ms)
+		return 0;
+	return (unsigned)(settings->settle_time_ms - since);
+}
+
+/* What the waiters are to be told, if it is known. */
+static bool settled(struct script *script, int *rc)
+{
+	unsigned wait;
+
+	*rc = script->rc;
+	if (script->rc < 0)
+		return !script->running;
+	if (script->pending != NULL)
+		return false;
+	if (!script->running)
+		return true;
+	if (statement_state(script->current) != STATEMENT_STREAMING ||
+	    script->n_collected == 0)
+		return false;
+	wait = settles_in(script);
+	if (wait == 0)
+		return true;
+	if (wait != UINT32_MAX)
+		(void)loop_timer_start(mount_of(script)->loop,
+				       &script->settle_timer, wait);
+	/* Be told again when there is more. */
+	(void)spool_want(script->results[script->n_results - 1].result->spool,
+			 UINT64_MAX);
+	return false;
+}
+
+/*
+ * What a caller is told that a signal ends: EINTR only when the server has
+ * confirmed that the statement did not happen.
+ */
+static int dying_code(struct script *script, int rc)
+{
+	bool unknown;
+
+	if (rc != -ECANCELED)
+		return rc;
+	auto_lock(&script->current->lock);
+	unknown = script->current->unknown_outcome;
+	return unknown ? -EIO : -EINTR;
+}
+
+static void answer_waiters(struct script *script)
+{
+	struct request *rq;
+	int rc;
+
+	if (script->waiters.first == NULL || !settled(script, &rc))
+		return;
+	loop_timer_stop(mount_of(script)->loop, &script->settle_timer);
+	while ((rq = request_list_take(&script->waiters)) != NULL) {
+		int code = rq->dying ? dying_code(script, rc) : rc;
+
+		if (code == 0 && rq->size > 0)
+			request_wrote(rq);
+		else
+			request_fail(rq, -code);
+	}
+}
+
+static void answer_openers(struct script *script)
+{
+	struct request_list later = {0};
+	struct request *rq;
+
+	while ((rq = request_list_take(&script->openers)) != NULL) {
+		struct statement *statement;
+		struct result *result;
+
+		if (script_last_result(script, &result, &statement) == -EAGAIN)
+			request_list_add(&later, rq);
+		else
+			rq->then(rq);
+	}
+	script->openers = later;
+	if (later.first == NULL)
+		script->openers.last = NULL;
+}
+
+/* A result that its readers left before the end, and that goes on. */
+static void check_abandoned(struct script *script)
+{
+	struct statement *s = script->current;
+	struct result *result;
+	struct spool_state state;
+
+	if (!script->running || script->n_collected == 0 ||
+	    script->pending != NULL || script->waiters.first != NULL)
+		return;
+	result = script->results[script->n_results - 1].result;
+	if (!result->left_early || result->n_open > 0 ||
+	    !s->traits.reads_only || s->in_transaction)
+		return;
+	spool_state(result->spool, &state);
+	if (state.in_bulk || state.full)
+		script_cancel(script, STOP_ABANDONED);
+	else
+		(void)loop_timer_start(s->loop, &script->settle_timer,
+				       ABANDON_MS);
+}
+
+void script_advance(struct script *script)
+{
+	(void)script_ref(script);
+	finish_current(script);
+	while (!script->running && script->pending != NULL) {
+		if (!start_next(script))
+			break;
+	}
+	check_overflow(script);
+	answer_waiters(script);
+	answer_openers(script);
+	check_abandoned(script);
+	if (!script->running && script->pending == NULL) {
+		loop_timer_stop(mount_of(script)->loop, &script->queue_timer);
+		conversation_leave(script->conv, script);
+	}
+	script_unref(script);
+}
+
+static void on_waiter_dying(struct request *rq)
+{
+	script_cancel(rq->owner, STOP_CANCEL);
+}
+
+/* Nothing is to be waited for: WRITE has its bytes, the others are done. */
+static void answer_at_once(struct request *rq)
+{
+	if (rq->size > 0)
+		request_wrote(rq);
+	else
+		request_fail(rq, 0);
+}
+
+int script_settle(struct script *script, struct request *rq)
+{
+	struct request *parked = rq;
+
+	if (script->pending == NULL) {
+		answer_at_once(rq);
+		return 0;
+	}
+	if (!rq->parked)
+		parked = request_park(mount_of(script)->requests, rq,
+				      on_waiter_dying, script);
+	if (parked == NULL) {
+		script_cancel(script, STOP_CANCEL);
+		return -ENOMEM;
+	}
+	parked->on_dying = on_waiter_dying;
+	parked->owner = script;
+	request_list_add(&script->waiters, parked);
+	script_advance(script);
+	return 0;
+}
+
+int script_add(struct script *script, const char *data, size_t len, bool end)
+{
+	int rc = script->rc;
+
+	if (rc == 0)
+		rc = script_text_add(script, data, len);
+	if (rc == 0 && end)
+		rc = script_text_end(script);
+	return rc;
+}
+
+int script_write(struct script *script, struct request *rq, const char *data,
+		 size_t len)
+{
+	int rc = script_add(script, data, len, false);
+
+	return rc < 0 ? rc : script_settle(script, rq);
+}
+
+int script_flush(struct script *script, struct request *rq)
+{
+	int rc = script_add(script, NULL, 0, true);
+
+	if (rc == 0 && rq != NULL)
+		rc = script_settle(script, rq);
+	else if (rc == 0)
+		script_advance(script);
+	return rc;
+}
+
+void script_truncate(struct script *script)
+{
+	script_text_drop(script);
+}
+
+void script_cancel(struct script *script, int reason)
+{
+	struct conversation *conv = script->conv;
+	struct statement *s = script->current;
+	struct err err;
+
+	if (!script->running) {
+		if (script->pending == NULL)
+			return;
+		(void)err_set(&err, ECANCELED, "cancelled before it was sent");
+		refuse(script, -ECANCELED, &err);
+		script_advance(script);
+		return;
+	}
+	drop_pending(script);
+	if (!statement_stop(s, (enum statement_stop)reason))
+		return;
+	if (statement_state(s) <= STATEMENT_CONNECTING ||
+	    reason == STOP_ENDING) {
+		/* Nothing to ask for: it was never sent, or who would wait? */
+		if (conv->session != NULL && reason == STOP_ENDING)
+			session_cancel(conv->session, s);
+		connection_release(conv->conn, conv);
+		statement_finish(s, -ECANCELED, NULL);
+		return;
+	}
+	session_cancel(conv->session, s);
+	s->resort = 1;
+	(void)loop_timer_start(s->loop, &s->timer, CANCEL_MS);
+}
+
+void script_retire(struct script *script)
+{
+	for (size_t i = 0; i < script->n_results; i++) {
+		struct result *result = script->results[i].result;
+
+		/* The kernel may remember its inode for long. */
+		if (result->node != NULL)
+			node_drop_result(result->node);
+		result_unref(result);
+		statement_unref(script->results[i].statement);
+	}
+	script->first_result += script->n_results;
+	script->n_results = 0;
+}
+
+void script_close(struct script *script)
+{
+	/* Text whose end nobody told: see rule 3 of design section 3. */
+	if (script->text.len > 0)
+		(void)script_flush(script, NULL);
+}
+
+int script_last_result(struct script *script, struct result **out,
+		       struct statement **statement)
+{
+	*out = NULL;
+	*statement = script->current;
+	if (script->rc < 0)
+		return script->rc;
+	if (script->pending != NULL)
+		return -EAGAIN;
+	if (script->running &&
+	    statement_state(script->current) < STATEMENT_STREAMING)
+		return -EAGAIN;
+	if (script->running)
+		collect_results(script);
+	if (script->n_results > 0) {
+		*out = script->results[script->n_results - 1].result;
+		*statement = script->results[script->n_results - 1].statement;
+	}
+	return 0;
+}
+
+static void on_opener_dying(struct request *rq)
+{
+	struct script *script = rq->owner;
+
+	request_list_remove(&script->openers, rq);
+	request_fail(rq, EINTR);
+	script_reader_died(script);
+}
+
+int script_wait_result(struct script *script, const struct request *rq)
+{
+	struct request *parked;
+
+	parked = request_park(mount_of(script)->requests, rq, on_opener_dying,
+			      script);
+	if (parked == NULL)
+		return -ENOMEM;
+	request_list_add(&script->openers, parked);
+	return 0;
+}
+
+void script_reader_left(struct script *script, struct result *result,
+			bool early)
+{
+	if (early)
+		result->left_early = true;
+	check_abandoned(script);
+}
+
+void script_reader_died(struct script *script)
+{
+	struct statement *s = script->current;
+
+	if (script->running && script->waiters.first == NULL &&
+	    script->openers.first == NULL && !statement_is_read(s) &&
+	    s->traits.reads_only && atomic_load(&s->rows) == 0)
+		script_cancel(script, STOP_CANCEL);
+}
+
+struct result *script_result(struct script *script, uint64_t n,
+			     struct statement **statement)
+{
+	if (n < script->first_result ||
+	    n - script->first_result >= script->n_results)
+		return NULL;
+	*statement = script->results[n - script->first_result].statement;
+	return script->results[n - script->first_result].result;
+}

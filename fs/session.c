@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/session.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/auth.h"
+#include "backends/db.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "fs/config.h"
+#include "fs/loop.h"
+#include "fs/statement.h"
+
+/* SQLite's parser needs most of it for a deeply nested expression. */
+enum { WORKER_STACK = 1024 * 1024 };
+
+struct session {
+	atomic_uint refs;
+	struct loop *loop;
+	struct spec *spec;
+	char *app_name;
+	uint64_t max_row;
+	bool read_only;
+	void (*on_idle)(void *owner); /* thread of the loop */
+	void *owner;
+	void (*on_closed)(void *arg); /* thread of the loop */
+	void *closed_arg;
+	struct loop_event event;
+
+	/* The worker's own. */
+	bool logged_in_before;
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	struct statement *job;      /* lock; counted while it runs */
+	bool close;                 /* lock */
+	bool ended;                 /* lock; the worker touches nothing more */
+	struct db *db;              /* lock to change; the worker uses it */
+	unsigned n_cancels;         /* lock; cancellers inside db_cancel() */
+	struct session_state state; /* lock */
+};
+
+static void session_unref(struct session *session)
+{
+	if (atomic_fetch_sub(&session->refs, 1) != 1)
+		return;
+	spec_unref(session->spec);
+	free(session->app_name);
+	(void)pthread_cond_destroy(&session->cond);
+	(void)pthread_mutex_destroy(&session->lock);
+	free(session);
+}
+
+static struct session *session_ref(struct session *session)
+{
+	atomic_fetch_add(&session->refs, 1);
+	return session;
+}
+
+static void on_event(struct loop_event *event)
+{
+	struct session *session =
+		(struct session *)((char *)event -
+				   offsetof(struct session, event));
+
+	bool ended;
+
+	{
+		auto_lock(&session->lock);
+		ended = session->ended;
+	}
+	if (session->on_idle != NULL)
+		session->on_idle(session->owner);
+	if (ended)
+		session->on_closed(session->closed_arg);
+	session_unref(session);
+}
+
+static void changed(struct session *session)
+{
+	(void)session_ref(session);
+	if (!loop_post(session->loop, &session->event))
+		session_unref(session);
+}
+
+static void fill_params(const struct session *session, struct db_params *p)
+{
+	const struct spec *spec = session->spec;
+
+	*p = (struct db_params){
+		.host = spec->host,
+		.port = spec->port,
+		.connect_host = spec->connect_host,
+		.connect_port = spec->connect_port,
+		.database = spec->database,
+		.user = spec->user,
+		.application_name = session->app_name,
+		.sslmode = spec->sslmode,
+		.ca_cert = spec->ca_cert,
+		.init_sql = spec->init_sql,
+		.read_only = session->read_only || spec->read_only,
+		.connect_timeout_ms = spec->connect_timeout_ms,
+		.statement_timeout_ms = spec->statement_timeout_ms,
+		.max_row = session->max_row,
+	};
+}
+
+/* Takes the connection away once no canceller uses it. */
+static struct db *detach_db(struct session *session)
+{
+	struct db *db;
+
+	auto_lock(&session->lock);
+	while (session->n_cancels > 0)
+		(void)pthread_cond_wait(&session->cond, &session->lock);
+	db = session->db;
+	session->db = NULL;
+	session->state.in_transaction = false;
+	session->state.keeps_state = false;
+	session->state.std_strings = true;
+	return db;
+}
+
+static int login(struct session *session, struct err *err)
+{
+	const char *backend = session->spec->engine->backend;
+	struct credential credential = {0};
+	struct db_params params;
+	struct db *db = NULL;
+	int rc;
+
+	fill_params(session, &params);
+	rc = auth_get(session->spec->auth, &credential, err);
+	if (rc < 0)
+		return rc;
+	if (credential.user != NULL)
+		params.user = credential.user;
+	params.password = credential.password.data;
+	rc = db_open(&db, backend, &params, err);
+	credential_finish(&credential);
+	if (rc == -EACCES)
+		auth_reject(session->spec->auth, err->msg);
+	if (rc < 0)
+		return rc;
+	if (!session->logged_in_before)
+		conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG, "logged in");
+	session->logged_in_before = true;
+	auto_lock(&session->lock);
+	session->db = db;
+	session->state.std_strings = db_std_strings(db);
+	return 0;
+}
+
+/*
+ * A connection that is known to work, or a new one. One that was lost with
+ * something in it that the next statement would count on is a failure.
+ */
+static int ready(struct session *session, struct err *err)
+{
+	struct session_state was;
+	int rc;
+
+	if (session->db == NULL)
+		return login(session, err);
+	rc = db_check(session->db, err);
+	if (rc != -ENOTCONN)
+		return rc;
+	session_state(session, &was);
+	db_close(detach_db(session));
+	if (was.in_transaction)
+		return err_set(err, ENOTCONN,
+			       "the server closed the connection; the open "
+			       "transaction was rolled back");
+	if (was.keeps_state)
+		return err_set(err, ENOTCONN,
+			       "the server closed the connection; its settings, "
+			       "temporary tables and prepared statements are "
+			       "gone");
+	conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG,
+		 "the server closed an idle connection; logging in again");
+	return login(session, err);
+}
+
+static int run_once(struct session *session, struct statement *s,
+		    struct err *err)
+{
+	int rc = ready(session, err);
+
+	if (rc < 0)
+		return rc;
+	{
+		auto_lock(&s->lock);
+		s->server_pid = db_server_pid(session->db);
+	}
+	/* In this order: a cancel sees it running, or is seen here. */
+	statement_set_state(s, STATEMENT_RUNNING);
+	if (atomic_load(&s->stopped))
+		return err_set(err, ECANCELED, "cancelled");
+	rc = db_exec(session->db, s->sql, &statement_sink, s, err);
+	if (rc == -ENOTCONN)
+		db_close(detach_db(session));
+	return rc;
+}
+
+static void run(struct session *session, struct statement *s)
+{
+	struct session_state before;
+	struct err err = {0};
+	bool reused;
+	int rc;
+
+	session_state(session, &before);
+	{
+		auto_lock(&s->lock);
+		(void)snprintf(s->app_name, sizeof(s->app_name), "%s",
+			       session->app_name);
+	}
+	statement_set_state(s, STATEMENT_CONNECTING);
+	reused = session->db != NULL;
+	rc = run_once(session, s, &err);
+	/*
+	 * A connection that died unseen while it was idle: what only reads and
+	 * has shown nothing is sent again. A server that said why it hung up
+	 * is not asked twice.
+	 */
+	if (rc == -ENOTCONN && reused && err.sqlstate[0] == '\0' &&
+	    s->traits.reads_only && !before.keeps_state &&
+	    statement_state(s) == STATEMENT_RUNNING &&
+	    !atomic_load(&s->stopped))
+		rc = run_once(session, s, &err);
+	{
+		auto_lock(&session->lock);
+		/* A cancel on its way must not hit the next statement. */
+		while (session->n_cancels > 0)
+			(void)pthread_cond_wait(&session->cond, &session->lock);
+		session->job = NULL;
+		session->state.busy = false;
+		session->state.idle_since = clock_mono_ms();
+		if (session->db != NULL) {
+			session->state.in_transaction =
+				db_in_transaction(session->db);
+			session->state.std_strings =
+				db_std_strings(session->db);
+			if (s->traits.keeps_state)
+				session->state.keeps_state = true;
+		}
+	}
+	/* The loop must see the session idle when it sees the end. */
+	statement_finish(s, rc, &err);
+	changed(session);
+	statement_unref(s);
+}
+
+static void *worker(void *arg)
+{
+	struct session *session = arg;
+
+	for (;;) {
+		struct statement *s;
+
+		{
+			auto_lock(&session->lock);
+			while (session->job == NULL && !session->close)
+				(void)pthread_cond_wait(&session->cond,
+							&session->lock);
+			s = session->job;
+		}
+		if (s == NULL)
+			break;
+		run(session, s);
+	}
+	db_close(detach_db(session));
+	{
+		auto_lock(&session->lock);
+		session->ended = true;
+	}
+	changed(session);
+	session_unref(session);
+	return NULL;
+}
+
+struct session *session_create(const struct session_config *config)
+{
+	struct session *session = calloc(1, sizeof(*session));
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc;
+
+	if (session == NULL)
+		return NULL;
+	atomic_init(&session->refs, 2); /* the caller and the worker */
+	(void)pthread_mutex_init(&session->lock, NULL);
+	(void)pthread_cond_init(&session->cond, NULL);
+	session->loop = config->loop;
+	session->spec = spec_ref(config->spec);
+	session->app_name = strdup(config->app_name);
+	session->max_row = config->max_row;
+	session->read_only = config->read_only;
+	session->on_idle = config->on_idle;
+	session->owner = config->owner;
+	session->on_closed = config->on_closed;
+	session->closed_arg = config->closed_arg;
+	session->event.run = on_event;
+	session->state.idle_since = clock_mono_ms();
+	session->state.std_strings = true;
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	rc = session->app_name == NULL
+		     ? ENOMEM
+		     : pthread_create(&thread, &attr, worker, session);
+	(void)pthread_attr_destroy(&attr);
+	if (rc != 0) {
+		atomic_store(&session->refs, 1);
+		session_unref(session);
+		return NULL;
+	}
+	return session;
+}
+
+void session_run(struct session *session, struct statement *s)
+{
+	auto_lock(&session->lock);
+	session->job = statement_ref(s);
+	session->state.busy = true;
+	(void)pthread_cond_broadcast(&session->cond);
+}
+
+struct cancel {
+	struct session *session;
+	struct statement *s;
+};
+
+static void cancel_free(struct cancel *c)
+{
+	session_unref(c->session);
+	statement_unref(c->s);
+	free(c);
+}
+
+static void *canceller(void *arg)
+{
+	struct cancel *c = arg;
+	struct session *session = c->session;
+	struct db_params params;
+	struct err err;
+	bool running;
+
+	fill_params(session, &params);
+	{
+		auto_lock(&session->lock);
+		running = session->job == c->s && session->db != NULL;
+		if (running)
+			session->n_cancels++;
+	}
+	if (running) {
+		if (db_cancel(session->db, &params, &err) < 0)
+			conn_log(session->spec->conn_id, LOG_LEVEL_WARN,
+				 "cannot cancel at the server: %s", err.msg);
+		auto_lock(&session->lock);
+		session->n_cancels--;
+		(void)pthread_cond_broadcast(&session->cond);
+	}
+	cancel_free(c);
+	return NULL;
+}
+
+void session_cancel(struct session *session, struct statement *s)
+{
+	struct cancel *c = malloc(sizeof(*c));
+	pthread_attr_t attr;
+	pthread_t thread;
+	int rc;
+
+	if (c == NULL)
+		return;
+	c->session = session_ref(session);
+	c->s = statement_ref(s);
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	rc = pthread_create(&thread, &attr, canceller, c);
+	(void)pthread_attr_destroy(&attr);
+	if (rc != 0)
+		cancel_free(c);
+}
+
+void session_abort(struct session *session, struct statement *s)
+{
+	auto_lock(&session->lock);
+	if (session->job == s && session->db != NULL)
+		db_abort(session->db);
+}
+
+void session_close(struct session *session)
+{
+	session->on_idle = NULL;
+	{
+		auto_lock(&session->lock);
+		session->close = true;
+		(void)pthread_cond_broadcast(&session->cond);
+	}
+	session_unref(session);
+}
+
+void session_state(struct session *session, struct session_state *out)
+{
+	auto_lock(&session->lock);
+	*out = session->state;
+	out->keeps_state |= out->in_transaction;
+}
+
+const struct spec *session_spec(const struct session *session)
+{
+	return session->spec;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One database session and its worker thread: logs in at the first statement,
+ * runs one statement at a time, and notices before a statement is sent when
+ * the server has gone.
+ *
+ * Belongs to the thread of the loop; the worker and the canceller threads see
+ * only what is under the lock. Counted, because a canceller may outlive it.
+ */
+#ifndef CONNFS_FS_SESSION_H
+#define CONNFS_FS_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct session;
+struct settings;
+struct spec;
+struct statement;
+
+struct session_config {
+	struct loop *loop;
+	struct spec *spec; /* counted by the session */
+	const char *app_name;
+	uint64_t max_row;
+	bool read_only;
+	/* Thread of the loop: a statement has ended and the session is idle. */
+	void (*on_idle)(void *owner);
+	void *owner;
+	/* Thread of the loop, once: the worker has ended after a close. */
+	void (*on_closed)(void *arg);
+	void *closed_arg;
+};
+
+/* Starts the worker. Null when there is no memory or no thread. */
+struct session *session_create(const struct session_config *config);
+
+/* Runs s, which the session counts until its end. It must be idle. */
+void session_run(struct session *session, struct statement *s);
+
+/*
+ * Asks the server to end s if it is still the one that runs; returns at once.
+ * What comes of it is seen by the statement's end.
+ */
+void session_cancel(struct session *session, struct statement *s);
+
+/* Cuts the connection under s, so that the worker returns. Does not wait. */
+void session_abort(struct session *session, struct statement *s);
+
+/*
+ * No more statements: the worker logs out and ends on its own time. The
+ * session is the caller's no more; on_idle will not be called again.
+ */
+void session_close(struct session *session);
+
+struct session_state {
+	bool busy;        /* runs a statement */
+	bool keeps_state; /* a transaction or settings would be lost */
+	bool in_transaction;
+	bool std_strings;
+	uint64_t idle_since; /* monotonic ms, when not busy */
+};
+void session_state(struct session *session, struct session_state *out);
+
+/* The one it logs in by, from beginning to end. Borrowed. */
+const struct spec *session_spec(const struct session *session);
+
+#endif
