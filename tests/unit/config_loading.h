@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of config share: SOURCE from a text, and its complaints. */
+#ifndef CONNFS_TESTS_UNIT_CONFIG_LOADING_H
+#define CONNFS_TESTS_UNIT_CONFIG_LOADING_H
+
+#include "common/err.h"
+#include "fs/config.h"
+#include "tests/unit/check.h"
+
+/* A spec that is good, to be varied. */
+#define HEAD "\"conn_id\": \"shop\", \"enabled\": true"
+#define PG                                                      \
+	"{" HEAD ", \"type\": \"postgres\", \"host\": \"db\", " \
+	"\"user\": \"u\", \"database\": \"d\""
+#define LITE "{" HEAD ", \"type\": \"sqlite3\", \"host\": \"/x.db\""
+
+static inline struct config *load(const char *name, const char *const *options)
+{
+	struct config *config;
+	struct err err = {0};
+	int rc = config_load(&config, check_path(name), options, &err);
+
+	CHECK_TEXT(err.msg, "");
+	CHECK(rc == 0);
+	return config;
+}
+
+/* The whole text, in which @ stands for the directory. */
+static inline void check_message(const char *got, const char *expected)
+{
+	char text[2048];
+	size_t n = 0;
+
+	for (const char *p = expected; *p != '\0'; p++) {
+		if (*p == '@')
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s",
+					      check_dir);
+		else
+			text[n++] = *p;
+		CHECK(n < sizeof(text));
+	}
+	text[n] = '\0';
+	CHECK_TEXT(got, text);
+}
+
+static inline void refuse(const char *name, const char *const *options,
+			  const char *error)
+{
+	struct config *config;
+	struct err err = {0};
+	int rc = config_load(&config, check_path(name), options, &err);
+
+	check_message(err.msg, error);
+	CHECK(rc < 0 && rc == -err.code && config == NULL);
+}
+
+/* The config of one good spec. */
+static inline struct config *load_one(const char *json)
+{
+	struct config *config;
+
+	check_write("one.json", 0600, json);
+	config = load("one.json", NULL);
+	CHECK_TEXT(config->n_errors > 0 ? config->errors[0].text : "", "");
+	CHECK(config->n_specs == 1);
+	return config;
+}
+
+#endif

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One spec: every field, and every complaint word for word.
+ *
+ *     test_config DIRECTORY
+ */
+#include "fs/config.h"
+
+#include "tests/unit/config_loading.h"
+
+static const struct {
+	const char *json;
+	const char *error;
+} bad_specs[] = {
+	/* conn_id */
+	{"[1]", "spec 1: must be an object"},
+	{"[{\"type\": \"sqlite3\"}]", "spec 1: conn_id: is missing"},
+	{"{\"conn_id\": 1, \"type\": \"sqlite3\"}",
+	 "spec 1: conn_id: must be a string"},
+	{"{\"conn_id\": \"\", \"type\": \"sqlite3\"}",
+	 "spec 1: conn_id: must not be empty"},
+	{"{\"conn_id\": \"a//b\", \"type\": \"sqlite3\"}",
+	 "spec 1: conn_id: has nothing before or between slashes"},
+
+	/* type */
+	{"{" HEAD "}", "shop: type: is missing"},
+	{"{" HEAD ", \"type\": 5}", "shop: type: must be a string"},
+	{"{" HEAD ", \"type\": \"postgress\"}",
+	 "shop: type: unknown \"postgress\", did you mean \"postgres\"?"},
+	{"{" HEAD ", \"type\": \"db2\"}", "shop: type: unknown \"db2\""},
+	{"{" HEAD ", \"type\": \"MySQL\"}",
+	 "shop: type: \"mysql\" is not supported yet"},
+	{"{" HEAD ", \"type\": \"mariadb-rds\"}",
+	 "shop: type: \"mariadb-rds\" is not supported yet"},
+	{"{" HEAD ", \"type\": \"mssql\"}",
+	 "shop: type: \"mssql\" is not supported yet"},
+	{"{" HEAD ", \"type\": \"oracle-rds\"}",
+	 "shop: type: \"oracle-rds\" is not supported yet"},
+	{"{" HEAD ", \"type\": \"odbc\"}",
+	 "shop: type: \"odbc\" is not supported yet"},
+	{"{" HEAD ", \"type\": \"dsql\", \"password_plain\": \"x\"}",
+	 "shop: type: \"dsql\" is not supported yet"},
+
+	/* keys */
+	{PG ", \"hosst\": \"x\"}",
+	 "shop: unknown key \"hosst\", did you mean \"host\"?"},
+	{PG ", \"Read_Only\": true}",
+	 "shop: unknown key \"Read_Only\", did you mean \"read_only\"?"},
+	{PG ", \"frobnicate\": 1}", "shop: unknown key \"frobnicate\""},
+	{PG ", \"password\": \"hunter2\"}",
+	 "shop: password: is not supported yet"},
+	{PG ", \"secret_id\": \"x\"}", "shop: secret_id: is not supported yet"},
+	{PG ", \"role_arn\": \"x\"}", "shop: role_arn: is not supported yet"},
+	{PG ", \"tags\": {}}", "shop: tags: is not supported yet"},
+	{PG ", \"region\": \"x\"}", "shop: region: is not supported yet"},
+
+	/* plain values */
+	{"{\"conn_id\": \"shop\", \"enabled\": \"true\", \"type\": \"sqlite3\", "
+	 "\"host\": \"/x\"}",
+	 "shop: enabled: must be true or false, without quotes"},
+	{LITE ", \"description\": 1}", "shop: description: must be a string"},
+	{PG ", \"port\": 0}", "shop: port: must be from 1 to 65535"},
+	{PG ", \"port\": 65536}", "shop: port: must be from 1 to 65535"},
+	{PG ", \"port\": -1}", "shop: port: must be a whole number"},
+	{PG ", \"port\": \"54x\"}", "shop: port: must be a whole number"},
+	{PG ", \"port\": \"\"}", "shop: port: must be a whole number"},
+	{PG ", \"port\": 5432.0}", "shop: port: must be a whole number"},
+	{PG ", \"port\": true}", "shop: port: must be a whole number"},
+	{PG ", \"max_connections\": 0}",
+	 "shop: max_connections: must be from 1 to 1000"},
+	{PG ", \"max_connections\": 1001}",
+	 "shop: max_connections: must be from 1 to 1000"},
+	{PG ", \"statement_timeout\": \"5 parsecs\"}",
+	 "shop: statement_timeout: must be seconds, or a text like \"15m\" (ms "
+	 "s m h d w)"},
+	{PG ", \"statement_timeout\": -1}",
+	 "shop: statement_timeout: must be seconds, or a text like \"15m\" (ms "
+	 "s m h d w)"},
+	{PG ", \"statement_timeout\": \"4w\"}",
+	 "shop: statement_timeout: must be from 0s to 2147483647ms"},
+	{PG ", \"connect_timeout\": 0}",
+	 "shop: connect_timeout: must be from 1ms to 2147483647ms"},
+	{PG ", \"init_sql\": \"\"}", "shop: init_sql: must not be empty"},
+	{PG ", \"read_only\": 1}",
+	 "shop: read_only: must be true or false, without quotes"},
+	{PG ", \"application_name\": \"lv-{{ realm }}\"}",
+	 "shop: application_name: \"{{ realm }\" is none of {realm} {job_id} "
+	 "{user} {comm} {conn_id}"},
+	{PG ", \"application_name\": \"x{realm\"}",
+	 "shop: application_name: \"{realm\" is none of {realm} {job_id} {user} "
+	 "{comm} {conn_id}"},
+
+	/* where the database is */
+	{"{" HEAD ", \"type\": \"postgres\"}", "shop: host: is missing"},
+	{"{" HEAD ", \"type\": \"postgres\", \"host\": \"db\"}",
+	 "shop: user: is missing"},
+	{"{" HEAD
+	 ", \"type\": \"postgres\", \"host\": \"db\", \"user\": \"u\"}",
+	 "shop: database: is missing"},
+	{"{" HEAD
+	 ", \"type\": \"postgres\", \"host\": \"a,b\", \"user\": \"u\", "
+	 "\"database\": \"d\"}",
+	 "shop: host: must be one name, address or directory of a socket, "
+	 "without commas or spaces"},
+	{"{" HEAD ", \"type\": \"sqlite3\"}", "shop: host: is missing"},
+	{"{" HEAD ", \"type\": \"sqlite3\", \"host\": \"s3://bucket/key\"}",
+	 "shop: host: must be the absolute path of the file"},
+	{"{" HEAD ", \"type\": \"sqlite3\", \"host\": \"\"}",
+	 "shop: host: must not be empty"},
+	{PG ", \"connect_to\": \"tunnel\"}",
+	 "shop: connect_to: must be \"host:port\" or \"[v6]:port\""},
+	{PG ", \"connect_to\": \"::1:5432\"}",
+	 "shop: connect_to: must be \"host:port\" or \"[v6]:port\""},
+	{PG ", \"connect_to\": \":5432\"}",
+	 "shop: connect_to: must be \"host:port\" or \"[v6]:port\""},
+	{PG ", \"connect_to\": \"[]:5432\"}",
+	 "shop: connect_to: must be \"host:port\" or \"[v6]:port\""},
+	{PG ", \"connect_to\": 5432}",
+	 "shop: connect_to: must be \"host:port\" or \"[v6]:port\""},
+	{PG ", \"connect_to\": \"tunnel:\"}",
+	 "shop: connect_to: must be a whole number"},
+	{PG ", \"connect_to\": \"tunnel:70000\"}",
+	 "shop: connect_to: must be from 1 to 65535"},
+	{"{" HEAD
+	 ", \"type\": \"postgres\", \"host\": \"/run\", \"user\": \"u\", "
+	 "\"database\": \"d\", \"connect_to\": \"a:1\"}",
+	 "shop: connect_to: does not go with a unix socket"},
+
+	/* TLS */
+	{PG ", \"ssl\": \"true\"}",
+	 "shop: ssl: must be true or false, without quotes"},
+	{PG ", \"sslmode\": \"on\"}",
+	 "shop: sslmode: must be one of disable, allow, prefer, require, "
+	 "verify-ca, verify-full"},
+	{PG ", \"sslmode\": true}",
+	 "shop: sslmode: must be one of disable, allow, prefer, require, "
+	 "verify-ca, verify-full"},
+	{PG ", \"ssl\": true, \"sslmode\": \"prefer\"}",
+	 "shop: sslmode: \"prefer\" is weaker than \"ssl\": true promises"},
+	{PG ", \"sslmode\": \"verify-full\"}",
+	 "shop: sslmode: \"verify-full\" needs ca_cert, a PEM file (the "
+	 "system's: /etc/ssl/certs/ca-certificates.crt)"},
+	{PG ", \"ca_cert\": \"/etc/passwd\"}",
+	 "shop: ca_cert: nothing is verified without \"ssl\": true, or sslmode "
+	 "require or stronger"},
+	{PG ", \"ssl\": true, \"ca_cert\": \"ca.pem\"}",
+	 "shop: ca_cert: must be an absolute path"},
+	{PG ", \"ssl\": true, \"ca_cert\": \"/nowhere/ca.pem\"}",
+	 "shop: ca_cert: /nowhere: No such file or directory"},
+	{PG ", \"ssl\": true, \"ca_cert\": \"/etc\"}",
+	 "shop: ca_cert: /etc is not a regular file"},
+	{"{" HEAD
+	 ", \"type\": \"postgres\", \"host\": \"/run\", \"user\": \"u\", "
+	 "\"database\": \"d\", \"ssl\": true}",
+	 "shop: ssl: there is no TLS with a unix socket"},
+	{"{" HEAD
+	 ", \"type\": \"postgres\", \"host\": \"/run\", \"user\": \"u\", "
+	 "\"database\": \"d\", \"sslmode\": \"require\"}",
+	 "shop: sslmode: there is no TLS with a unix socket"},
+	{LITE ", \"ssl\": true}", "shop: ssl: there is no TLS with a file"},
+	{LITE ", \"sslmode\": \"prefer\"}",
+	 "shop: sslmode: does not go with type sqlite3"},
+	{LITE ", \"password_plain\": \"x\"}",
+	 "shop: password_plain: does not go with type sqlite3"},
+	{LITE ", \"port\": true}", "shop: port: must be a string or a number"},
+
+	/* access */
+	{LITE ", \"access\": true}",
+	 "shop: access: must be an object with users, groups or everyone"},
+	{LITE ", \"access\": {\"user\": []}}",
+	 "shop: access: unknown key \"user\", did you mean \"users\"?"},
+	{LITE ", \"access\": {\"users\": \"root\"}}",
+	 "shop: access.users: must be an array of at most 10000 names or "
+	 "numbers"},
+	{LITE ", \"access\": {\"users\": [\"root\", \"no-such-user\"]}}",
+	 "shop: access.users: there is no \"no-such-user\""},
+	{LITE ", \"access\": {\"groups\": [\"no-such-group\"]}}",
+	 "shop: access.groups: there is no \"no-such-group\""},
+	{LITE ", \"access\": {\"users\": [-1]}}",
+	 "shop: access.users: must be names, or numbers from 0 to 4294967294"},
+	{LITE ", \"access\": {\"groups\": [4294967295]}}",
+	 "shop: access.groups: must be names, or numbers from 0 to 4294967294"},
+	{LITE ", \"access\": {\"groups\": [null]}}",
+	 "shop: access.groups: must be names, or numbers from 0 to 4294967294"},
+	{LITE ", \"access\": {\"everyone\": \"yes\"}}",
+	 "shop: access.everyone: must be true or false, without quotes"},
+
+	/* passwords */
+	{PG ", \"password_plain\": \"x\", \"password_env\": \"HOME\"}",
+	 "shop: password_env: password_plain is given already, and exactly one "
+	 "is used"},
+	{PG ", \"password_plain\": 5}",
+	 "shop: password_plain: must be a string"},
+	{PG ", \"password_plain\": \"\"}",
+	 "shop: password_plain: must not be empty"},
+	{PG ", \"password_file\": \"pw\"}",
+	 "shop: password_file: must be an absolute path"},
+	{PG ", \"password_file\": \"/etc\"}",
+	 "shop: password_file: /etc is not a regular file"},
+	{PG ", \"password_env\": \"TEST_CONFIG_NOT_SET\"}",
+	 "shop: password_env: TEST_CONFIG_NOT_SET is not set in the environment "
+	 "of connfs"},
+	{PG ", \"password_command\": \"echo x\"}",
+	 "shop: password_command: must be an array of strings, a program and "
+	 "its arguments"},
+	{PG ", \"password_command\": []}",
+	 "shop: password_command: must be an array of strings, a program and "
+	 "its arguments"},
+	{PG ", \"password_command\": [\"/bin/echo\", 5]}",
+	 "shop: password_command: must be an array of strings, a program and "
+	 "its arguments"},
+	{PG ", \"password_command\": [\"echo\", \"x\"]}",
+	 "shop: password_command: must begin with the absolute path of a "
+	 "program"},
+	{PG ", \"password_command\": [\"/etc/passwd\"]}",
+	 "shop: password_command: /etc/passwd is not a program that can be run"},
+	{"{" HEAD ", \"type\": \"postgres-rds\", \"host\": \"db\", "
+	 "\"user\": \"u\", \"database\": \"d\"}",
+	 "shop: type: postgres-rds without a password logs in by IAM, which is "
+	 "not supported yet: give password_file, password_env, "
+	 "password_command or password_plain"},
+	{"{" HEAD ", \"type\": \"redshift\", \"host\": \"db\", "
+	 "\"user\": \"u\", \"database\": \"d\"}",
+	 "shop: type: redshift without a password logs in by IAM, which is not "
+	 "supported yet: give password_file, password_env, password_command or "
+	 "password_plain"},
+};
+
+static void test_bad_specs(void)
+{
+	char expected[1024];
+
+	for (size_t i = 0; i < COUNT(bad_specs); i++) {
+		struct config *config;
+
+		check_write("bad.json", 0600, bad_specs[i].json);
+		config = load("bad.json", NULL);
+		CHECK(config->n_specs == 0 && config->n_errors == 1);
+		(void)snprintf(expected, sizeof(expected), "@/bad.json: %s",
+			       bad_specs[i].error);
+		check_message(config->errors[0].text, expected);
+		check_message(config->errors[0].file, "@/bad.json");
+		CHECK_TEXT(config->errors[0].conn_id,
+			   strncmp(bad_specs[i].error, "shop", 4) == 0 ? "shop"
+								       : NULL);
+		config_destroy(config);
+	}
+}
+
+static void test_defaults(void)
+{
+	struct config *config = load_one(
+		"{\"conn_id\": \"shop\", \"type\": \"postgres\", "
+		"\"host\": \"db\", \"user\": \"u\", \"database\": \"d\"}");
+	const struct spec *spec = config->specs[0];
+	struct auth_status status;
+
+	CHECK(!spec->enabled && !spec->read_only);
+	CHECK_TEXT(spec->conn_id, "shop");
+	CHECK_TEXT(spec->engine->type, "postgres");
+	CHECK_TEXT(spec->engine->backend, "postgres");
+	CHECK(spec->engine->dialect == SQL_POSTGRES);
+	CHECK(spec->engine->app_name_max == 63);
+	CHECK(spec->port == 5432);
+	CHECK_TEXT(spec->connect_host, NULL);
+	CHECK_TEXT(spec->sslmode, "prefer");
+	CHECK_TEXT(spec->application_name, NULL);
+	CHECK(spec->statement_timeout_ms == 0);
+	CHECK(spec->connect_timeout_ms == 10000);
+	CHECK(spec->idle_timeout_ms == 600000);
+	CHECK(spec->max_connections == 10);
+	CHECK(!spec->access.everyone && spec->access.n_uids == 0);
+	auth_status(spec->auth, &status);
+	CHECK_TEXT(status.source, "");
+	CHECK_TEXT(status.user, "u");
+	config_destroy(config);
+}
+
+static void test_every_field(void)
+{
+	struct config *config = load_one(
+		"{\"conn_id\": \"redshift/dev\", \"type\": \"Redshift\","
+		" \"enabled\": true, \"description\": \"\", \"owner\": \"me\","
+		" \"host\": \"rs.example\", \"port\": \"5440\","
+		" \"connect_to\": \"[::1]:6000\", \"user\": \"u\","
+		" \"database\": \"d\", \"ssl\": true,"
+		" \"sslmode\": \"verify-full\", \"ca_cert\": \"/etc/passwd\","
+		" \"read_only\": true, \"statement_timeout\": \"1.5m\","
+		" \"connect_timeout\": 2.5, \"idle_timeout\": \" 200 ms \","
+		" \"max_connections\": 3, \"init_sql\": \"set a = 'b'\","
+		" \"application_name\": \"x-{conn_id}\","
+		" \"access\": {\"users\": [\"root\", 1000],"
+		"              \"groups\": [\"root\", 4294967294]},"
+		" \"password_command\": [\"/bin/echo\", \"hunter2\"],"
+		" \"preserve_case\": true, \"subtype\": \"pg8000\","
+		" \"x-note\": {}, \"X-Ticket\": \"OPS-1\"}");
+	const struct spec *spec = config->specs[0];
+
+	CHECK(spec->enabled && spec->read_only);
+	CHECK_TEXT(spec->description, NULL);
+	CHECK_TEXT(spec->owner, "me");
+	CHECK_TEXT(spec->engine->type, "redshift");
+	CHECK(spec->engine->app_name_max == 250);
+	CHECK_TEXT(spec->host, "rs.example");
+	CHECK(spec->port == 5440);
+	CHECK_TEXT(spec->connect_host, "::1");
+	CHECK(spec->connect_port == 6000);
+	CHECK_TEXT(spec->sslmode, "verify-full");
+	CHECK_TEXT(spec->ca_cert, "/etc/passwd");
+	CHECK(spec->statement_timeout_ms == 90000);
+	CHECK(spec->connect_timeout_ms == 2500);
+	CHECK(spec->idle_timeout_ms == 200);
+	CHECK(spec->max_connections == 3);
+	CHECK_TEXT(spec->init_sql, "set a = 'b'");
+	CHECK_TEXT(spec->application_name, "x-{conn_id}");
+	CHECK(spec->access.n_uids == 2 && spec->access.uids[0] == 0 &&
+	      spec->access.uids[1] == 1000);
+	CHECK(spec->access.n_gids == 2 && spec->access.gids[0] == 0 &&
+	      spec->access.gids[1] == 4294967294);
+	CHECK_TEXT(spec->connection_json,
+		   "{\n"
+		   "  \"conn_id\": \"redshift/dev\",\n"
+		   "  \"type\": \"redshift\",\n"
+		   "  \"enabled\": true,\n"
+		   "  \"owner\": \"me\",\n"
+		   "  \"host\": \"rs.example\",\n"
+		   "  \"port\": 5440,\n"
+		   "  \"connect_to\": \"[::1]:6000\",\n"
+		   "  \"database\": \"d\",\n"
+		   "  \"user\": \"u\",\n"
+		   "  \"password_source\": \"command\",\n"
+		   "  \"sslmode\": \"verify-full\",\n"
+		   "  \"ca_cert\": \"/etc/passwd\",\n"
+		   "  \"read_only\": true,\n"
+		   "  \"statement_timeout\": \"90s\",\n"
+		   "  \"connect_timeout\": \"2500ms\",\n"
+		   "  \"idle_timeout\": \"200ms\",\n"
+		   "  \"max_connections\": 3,\n"
+		   "  \"application_name\": \"x-{conn_id}\"\n"
+		   "}\n");
+	config_destroy(config);
+}
+
+/* lava's own example: port and user are placeholders. */
+static void test_sqlite(void)
+{
+	struct config *config = load_one(
+		"{\"conn_id\": \"scratch\", \"type\": \"sqlite3\", "
+		"\"enabled\": true, \"host\": \"/var/lib/scratch.db\", "
+		"\"port\": \"n/a\", \"user\": \"none\", \"database\": \"x\", "
+		"\"ssl\": false, \"access\": {\"everyone\": true}}");
+	const struct spec *spec = config->specs[0];
+
+	CHECK_TEXT(spec->engine->backend, "sqlite");
+	CHECK(spec->engine->dialect == SQL_SQLITE);
+	CHECK_TEXT(spec->host, "/var/lib/scratch.db");
+	CHECK(spec->port == 0 && spec->user == NULL && spec->database == NULL);
+	CHECK_TEXT(spec->sslmode, NULL);
+	CHECK(spec->access.everyone);
+	CHECK_TEXT(spec->connection_json,
+		   "{\n"
+		   "  \"conn_id\": \"scratch\",\n"
+		   "  \"type\": \"sqlite3\",\n"
+		   "  \"enabled\": true,\n"
+		   "  \"host\": \"/var/lib/scratch.db\",\n"
+		   "  \"password_source\": \"none\",\n"
+		   "  \"read_only\": false,\n"
+		   "  \"connect_timeout\": \"10s\",\n"
+		   "  \"idle_timeout\": \"600s\",\n"
+		   "  \"max_connections\": 10\n"
+		   "}\n");
+	config_destroy(config);
+}
+
+static const struct {
+	const char *keys;
+	const char *sslmode;
+} tls[] = {
+	{"", "prefer"},
+	{", \"ssl\": false", "prefer"},
+	{", \"ssl\": true", "require"},
+	{", \"ssl\": true, \"ca_cert\": \"/etc/passwd\"", "require"},
+	{", \"ssl\": true, \"sslmode\": \"require\"", "require"},
+	{", \"ssl\": false, \"sslmode\": \"require\"", "require"},
+	{", \"sslmode\": \"disable\"", "disable"},
+	{", \"sslmode\": \"allow\"", "allow"},
+	{", \"ca_cert\": \"/etc/passwd\", \"sslmode\": \"verify-ca\"",
+	 "verify-ca"},
+};
+
+static void test_sslmode(void)
+{
+	static const char socket[] =
+		"{" HEAD ", \"type\": \"psql\", \"host\": \"/run\", "
+		"\"user\": \"u\", \"database\": \"d\", \"ssl\": false}";
+	struct config *config;
+	char json[512];
+
+	for (size_t i = 0; i < COUNT(tls); i++) {
+		(void)snprintf(json, sizeof(json), PG "%s}", tls[i].keys);
+		config = load_one(json);
+		CHECK_TEXT(config->specs[0]->sslmode, tls[i].sslmode);
+		config_destroy(config);
+	}
+	config = load_one(socket);
+	CHECK_TEXT(config->specs[0]->sslmode, "disable");
+	config_destroy(config);
+}
+
+static void check_password(const char *json, const char *source,
+			   const char *password)
+{
+	struct config *config = load_one(json);
+	struct auth *auth = config->specs[0]->auth;
+	struct auth_status status;
+	struct credential c;
+	struct err err = {0};
+
+	CHECK(strstr(config->specs[0]->connection_json, password) == NULL);
+	CHECK(auth_get(auth, &c, &err) == 0);
+	CHECK_TEXT(c.user, "u");
+	CHECK_TEXT(c.password.data, password);
+	auth_status(auth, &status);
+	CHECK_TEXT(status.source, source);
+	credential_finish(&c);
+	config_destroy(config);
+}
+
+static void test_passwords(void)
+{
+	char json[1024];
+
+	check_password(PG ", \"password_plain\": \"hunter2\"}", "static",
+		       "hunter2");
+	check_write("pw", 0600, "from file\n");
+	(void)snprintf(json, sizeof(json), PG ", \"password_file\": \"%s\"}",
+		       check_path("pw"));
+	check_password(json, "file", "from file");
+	check_password(PG ", \"password_command\": [\"/bin/echo\", \"a b\"]}",
+		       "command", "a b");
+	CHECK(setenv("TEST_CONFIG_PASSWORD", "from env", 1) == 0);
+	check_password(PG ", \"password_env\": \"TEST_CONFIG_PASSWORD\"}",
+		       "env", "from env");
+	/* SOURCE is read again. */
+	check_password(PG ", \"password_env\": \"TEST_CONFIG_PASSWORD\"}",
+		       "env", "from env");
+	CHECK(getenv("TEST_CONFIG_PASSWORD") == NULL);
+	check_password("{" HEAD ", \"type\": \"postgres-aurora\", "
+		       "\"host\": \"db\", \"user\": \"u\", "
+		       "\"database\": \"d\", \"password_plain\": \"hunter2\"}",
+		       "static", "hunter2");
+}
+
+/* A spec that is no good leaves nothing in the environment either. */
+static void test_env_of_a_bad_spec_is_taken(void)
+{
+	struct config *config;
+
+	CHECK(setenv("TEST_CONFIG_BAD", "hunter2", 1) == 0);
+	check_write("bad.json", 0600,
+		    "[{\"password_env\": \"TEST_CONFIG_BAD\"}]");
+	config = load("bad.json", NULL);
+	CHECK(config->n_errors == 1);
+	CHECK(getenv("TEST_CONFIG_BAD") == NULL);
+	config_destroy(config);
+}
+
+static void test_plain_password_needs_a_private_file(void)
+{
+	static const mode_t modes[] = {0640, 0604, 0644, 0440};
+	struct config *config;
+
+	for (size_t i = 0; i < COUNT(modes); i++) {
+		check_write("plain.json", modes[i],
+			    PG ", \"password_plain\": \"hunter2\"}");
+		config = load("plain.json", NULL);
+		CHECK(config->n_specs == 0 && config->n_errors == 1);
+		check_message(config->errors[0].text,
+			      "@/plain.json: shop: password_plain: others can "
+			      "read the file it stands in: chmod 600");
+		config_destroy(config);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	(void)umask(022);
+	check_init(argc, argv);
+	test_bad_specs();
+	test_defaults();
+	test_every_field();
+	test_sqlite();
+	test_sslmode();
+	test_passwords();
+	test_env_of_a_bad_spec_is_taken();
+	test_plain_password_needs_a_private_file();
+	return 0;
+}

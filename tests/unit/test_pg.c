@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the PostgreSQL driver makes of statements, with a real server: see
+ * pg_server.h.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/db.h"
+#include "backends/pg_types.h"
+#include "common/err.h"
+#include "tests/unit/pg_server.h"
+#include "tests/unit/pg_sink.h"
+
+enum { MIB = 1024 * 1024 };
+
+static void test_rows_types_and_nulls(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "select 1 as a, ''::text as b, null::int8 as c, "
+			  "array[1,null] as d, true as e, 1.50::numeric as f, "
+			  "'2020-01-02 03:04:05'::timestamp as g, "
+			  "'x\ny'::varchar(9) as \"h \xc3\xa4\""),
+		  0);
+	CHECK_TEXT(buf_cstr(&c.seen.cols),
+		   "a:int4+ b:text c:int8+ d:int4[] e:bool+ f:numeric+ "
+		   "g:timestamp+ h \xc3\xa4:varchar ");
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "1||<null>|{1,NULL}|t|1.50|"
+					   "2020-01-02 03:04:05|x\ny\n");
+	CHECK_TEXT(buf_cstr(&c.seen.tag), "SELECT 1/1");
+	CHECK_INT((long)c.seen.n_ends, 1);
+	CHECK(!db_in_transaction(c.db) && db_std_strings(c.db));
+	client_close(&c);
+}
+
+static void test_no_rows_and_no_columns(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "select 1 as a where false"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.cols), "a:int4+ ");
+	CHECK_INT((long)c.seen.n_begins, 1);
+	CHECK_INT((long)c.seen.n_rows, 0);
+	CHECK_TEXT(buf_cstr(&c.seen.tag), "SELECT 0/0");
+
+	CHECK_INT(run(&c, "select from generate_series(1, 3)"), 0);
+	CHECK_INT((long)c.seen.n_begins, 1);
+	CHECK_INT((long)c.seen.n_cols, 0);
+	CHECK_INT((long)c.seen.n_rows, 3);
+	client_close(&c);
+}
+
+static void test_statements_without_rows(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "create temp table t (a int)"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.tag), "CREATE TABLE/-1");
+	CHECK_INT(run(&c, "insert into t values (1), (2), (3)"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.tag), "INSERT 0 3/3");
+	CHECK_INT((long)c.seen.n_begins, 0);
+	CHECK_INT(run(&c, "update t set a = a + 1 where a > 1 returning a"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "3\n4\n");
+	CHECK_TEXT(buf_cstr(&c.seen.tag), "UPDATE 2/2");
+	CHECK_INT(run(&c, "set work_mem = '1MB'"), 0);
+	CHECK_INT(run(&c, "show work_mem"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "1MB\n");
+	client_close(&c);
+}
+
+static void test_empty_statement_says_nothing(void)
+{
+	static const char *const texts[] = {"", ";", " -- nothing\n"};
+	struct client c = client_open();
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		CHECK_INT(run(&c, texts[i]), 0);
+		CHECK_INT((long)(c.seen.n_begins + c.seen.n_ends), 0);
+	}
+	check_alive(&c);
+	client_close(&c);
+}
+
+/* Names and flags are from the catalog of the server. */
+static void test_types_are_those_of_the_catalog(void)
+{
+	struct client c = client_open();
+	char *line;
+	char *next;
+
+	CHECK_INT(run(&c,
+		      "select t.oid, case when e.oid is not null "
+		      "then e.typname || '[]' else t.typname end "
+		      "from pg_type t left join pg_type e "
+		      "on e.typarray = t.oid and t.typname = '_' || e.typname "
+		      "where t.oid < 10000 and t.typtype in ('b', 'r', 'm') "
+		      "and e.typtype is distinct from 'c'"),
+		  0);
+	CHECK(c.seen.n_rows > 150);
+	for (line = strdup(buf_cstr(&c.seen.rows)), next = line;
+	     *next != '\0';) {
+		char *name = strchr(next, '|');
+		char *end = strchr(next, '\n');
+		const struct pg_type *type;
+
+		CHECK(name != NULL && end != NULL);
+		*name++ = '\0';
+		*end = '\0';
+		type = pg_type_find((uint32_t)strtoul(next, NULL, 10));
+		CHECK(type != NULL);
+		CHECK_TEXT(type->name, name);
+		next = end + 1;
+	}
+	free(line);
+	CHECK(pg_type_find(1) == NULL && pg_type_find(UINT32_MAX) == NULL);
+	client_close(&c);
+}
+
+static void test_type_that_is_not_built_in(void)
+{
+	struct client c = client_open();
+	char *oid;
+	char want[64];
+
+	CHECK_INT(run(&c, "create type pg_temp.mood as enum ('fine')"), 0);
+	oid = ask(c.db, "select 'pg_temp.mood'::regtype::oid");
+	(void)snprintf(want, sizeof(want), "m:oid:%s ", oid);
+	CHECK_INT(run(&c, "select 'fine'::pg_temp.mood as m"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.cols), want);
+	free(oid);
+	client_close(&c);
+}
+
+/* A zone may be called anything, and ends a timestamptz but for ISO. */
+static void test_timestamptz_is_not_plain(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "set datestyle = 'German'"), 0);
+	CHECK_INT(run(&c, "set timezone = '<a,b>5'"), 0);
+	CHECK_INT(run(&c, "select '2020-01-01 12:00+00'::timestamptz as z"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.cols), "z:timestamptz ");
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "01.01.2020 07:00:00 A,B\n");
+	client_close(&c);
+}
+
+static void test_many_columns_and_rows(void)
+{
+	struct client c = client_open();
+	char sql[16384] = "select 1";
+	size_t len = strlen(sql);
+
+	for (int i = 2; i <= 1600; i++)
+		len += (size_t)snprintf(sql + len, sizeof(sql) - len, ", %d",
+					i);
+	CHECK_INT(run(&c, sql), 0);
+	CHECK_INT((long)c.seen.n_cols, 1600);
+	CHECK(strstr(buf_cstr(&c.seen.rows), "|1599|1600\n") != NULL);
+
+	c.seen.count_only = true;
+	CHECK_INT(run(&c, "select g, repeat('x', g % 3000), null "
+			  "from generate_series(1, 30000) g"),
+		  0);
+	CHECK_INT((long)c.seen.n_rows, 30000);
+	CHECK_INT((long)c.seen.longest, 2999);
+	client_close(&c);
+}
+
+static void test_error_has_its_fields_and_place(void)
+{
+	struct client c = client_open();
+
+	/* 6 characters of 2 bytes before the one that is wrong. */
+	CHECK_INT(
+		run(&c,
+		    "select '\xc3\xa4\xc3\xb6\xc3\xbc\xc3\xa4\xc3\xb6\xc3\xbc', "
+		    "nix"),
+		-EINVAL);
+	CHECK_TEXT(buf_cstr(&c.seen.failure),
+		   "ERROR 42703 column \"nix\" does not exist");
+	CHECK_INT(c.seen.offset, 23);
+	CHECK_TEXT(c.seen.err.msg, "column \"nix\" does not exist");
+	CHECK_TEXT(c.seen.err.sqlstate, "42703");
+	CHECK_INT((long)(c.seen.n_begins + c.seen.n_ends), 0);
+
+	CHECK_INT(run(&c, "do $$begin raise exception 'no' using detail = 'd', "
+			  "hint = 'h', errcode = '57P01'; end$$"),
+		  -EIO);
+	CHECK_TEXT(buf_cstr(&c.seen.failure), "ERROR 57P01 no/d/h");
+	CHECK_INT(c.seen.offset, -1);
+
+	CHECK_INT(run(&c, "select $1::int"), -EINVAL);
+	CHECK_INT(run(&c, "select * from pg_authid"), -EACCES);
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_error_after_rows(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "select 10 / (4 - g) from generate_series(1, 9) g"),
+		  -EINVAL);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "3\n5\n10\n");
+	CHECK_TEXT(buf_cstr(&c.seen.failure), "ERROR 22012 division by zero");
+	CHECK_INT((long)c.seen.n_ends, 0);
+	check_alive(&c);
+	client_close(&c);
+}
+
+/* The server says INSERT 0 2 first, and then that it cannot commit it. */
+static void test_error_at_commit(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "create temp table u (a int unique deferrable "
+			  "initially deferred)"),
+		  0);
+	CHECK_INT(run(&c, "insert into u values (1), (1) returning a"),
+		  -EEXIST);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "1\n1\n");
+	CHECK_TEXT(c.seen.err.sqlstate, "23505");
+	CHECK_INT((long)c.seen.n_ends, 0);
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_several_statements_are_refused(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "create temp table v (a int); select 1"), -EINVAL);
+	CHECK_TEXT(c.seen.err.sqlstate, "42601");
+	CHECK_INT((long)c.seen.n_begins, 0);
+	CHECK_INT(run(&c, "select 1 from pg_temp.v"), -EINVAL);
+	CHECK_TEXT(c.seen.err.sqlstate, "42P01");
+	client_close(&c);
+}
+
+static void test_transaction_state(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "begin"), 0);
+	CHECK(db_in_transaction(c.db));
+	CHECK_INT(run(&c, "selec"), -EINVAL);
+	CHECK(db_in_transaction(c.db));
+	CHECK_INT(run(&c, "rollback"), 0);
+	CHECK(!db_in_transaction(c.db));
+	CHECK_INT(run(&c, "set standard_conforming_strings = off"), 0);
+	CHECK(!db_std_strings(c.db));
+	client_close(&c);
+}
+
+static void test_notices(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "do $$begin raise notice E'a\\nb'; "
+			  "raise warning 'c'; end$$"),
+		  0);
+	CHECK_TEXT(buf_cstr(&c.seen.notices), "NOTICE:  a\nb\nWARNING:  c\n");
+	check_alive(&c);
+	CHECK_TEXT(buf_cstr(&c.seen.notices), "");
+	client_close(&c);
+}
+
+static void test_copy_to_stdout(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "copy (select g, null, E'x\\ty' from "
+			  "generate_series(1, 2) g) to stdout"),
+		  0);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "1\t\\N\tx\\ty\n2\t\\N\tx\\ty\n");
+	CHECK_TEXT(buf_cstr(&c.seen.tag), "COPY 2/2");
+	CHECK_INT((long)c.seen.n_begins, 0);
+
+	c.seen.stop_at = 3;
+	CHECK_INT(run(&c, "copy (select generate_series(1, 1000000000)) "
+			  "to stdout"),
+		  -ENOSPC);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "1\n2\n");
+	c.seen.stop_at = 0;
+	CHECK_INT(run(&c, "copy (select 6 / (3 - g) from generate_series(1, 9) "
+			  "g) to stdout"),
+		  -EINVAL);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "3\n6\n");
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_copy_from_stdin_is_refused(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "create temp table t (a int)"), 0);
+	CHECK_INT(run(&c, "copy t from stdin"), -EOPNOTSUPP);
+	CHECK(strstr(c.seen.err.msg, "FROM STDIN is not possible") != NULL);
+	CHECK_INT((long)c.seen.n_ends, 0);
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_row_over_the_limit(void)
+{
+	static const char *const texts[] = {
+		"select repeat('x', 1048577)",
+		"select 'y', repeat('x', 1048576)",
+		"select repeat('x', 100 * 1048576)",
+		"copy (select repeat('x', 3000000)) to stdout",
+	};
+	struct db_params params = server_params();
+	struct client c;
+
+	params.max_row = MIB;
+	c = client_with(&params);
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		CHECK_INT(run(&c, texts[i]), -EFBIG);
+		CHECK_TEXT(c.seen.err.msg,
+			   "a row is longer than 1048576 bytes");
+		CHECK_INT((long)c.seen.n_rows, 0);
+		check_alive(&c);
+	}
+	CHECK_INT(run(&c, "select repeat('x', 1048576), null"), 0);
+	CHECK_INT((long)c.seen.longest, MIB);
+	CHECK_INT(run(&c, "select repeat('x', case g when 4 then 3000000 "
+			  "else 1 end) from generate_series(1, 9) g"),
+		  -EFBIG);
+	CHECK_TEXT(buf_cstr(&c.seen.rows), "x\nx\nx\n");
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_large_row_is_whole(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "select repeat('0123456789', 6291456)"), 0);
+	CHECK_INT((long)c.seen.longest, 60 * MIB);
+	CHECK_INT((long)c.seen.rows.len, 60 * MIB + 1);
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_sink_that_fails_ends_the_statement(void)
+{
+	struct client c = client_open();
+
+	c.seen.stop_at = 1001;
+	CHECK_INT(run(&c, "select generate_series(1, 1000000000), "
+			  "repeat('x', 1000)"),
+		  -ENOSPC);
+	CHECK_INT((long)c.seen.n_rows, 1000);
+	CHECK_TEXT(c.seen.err.msg, "the sink is full");
+	CHECK_TEXT(buf_cstr(&c.seen.failure), "");
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_idle_says_how_long_to_wait(void)
+{
+	struct client c = client_open();
+
+	c.seen.idle_ms = 5;
+	CHECK_INT(run(&c, "select 1 from pg_sleep(0.1)"), 0);
+	CHECK(c.seen.n_idles >= 5);
+	client_close(&c);
+}
+
+static void test_notifications_are_dropped(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "listen a"), 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_INT(run(&c, "notify a, 'b'"), 0);
+	check_alive(&c);
+	client_close(&c);
+}
+
+static void test_all(void)
+{
+	test_rows_types_and_nulls();
+	test_no_rows_and_no_columns();
+	test_statements_without_rows();
+	test_empty_statement_says_nothing();
+	test_types_are_those_of_the_catalog();
+	test_type_that_is_not_built_in();
+	test_timestamptz_is_not_plain();
+	test_many_columns_and_rows();
+	test_error_has_its_fields_and_place();
+	test_error_after_rows();
+	test_error_at_commit();
+	test_several_statements_are_refused();
+	test_transaction_state();
+	test_notices();
+	test_copy_to_stdout();
+	test_copy_from_stdin_is_refused();
+	test_row_over_the_limit();
+	test_large_row_is_whole();
+	test_sink_that_fails_ends_the_statement();
+	test_idle_says_how_long_to_wait();
+	test_notifications_are_dropped();
+}
+
+int main(void)
+{
+	test_all();
+	other_libpq = true;
+	test_all();
+	return 0;
+}
