@@ -152,7 +152,7 @@ static bool same_job(const struct script *a, const struct script *b)
 	size_t common = caller_common_ancestors(&a->writer, &b->writer);
 
 	return common > 0 &&
-	       (common == a->writer.n_chain || common == b->writer.n_chain);
+	       (common == a->writer.depth || common == b->writer.depth);
 }
 
 /* Rule 5 of design section 3. 0: wait for it; -EBUSY. */
@@ -307,18 +307,8 @@ void conversation_end(struct conversation *conv)
 
 bool conversation_is_over(struct conversation *conv)
 {
-	if (conv->n_handles > 0 || conv->env_waiters.first != NULL)
-		return false;
-	if (conv->key.sid != 0)
-		return !session_alive(conv->key.sid, conv->key.leader_birth);
-	/* The leader is out of our sight: as long as one writer lives. */
-	for (struct script *s = conv->scripts; s != NULL; s = s->next) {
-		for (size_t i = 0; i < s->writer.n_chain; i++) {
-			if (process_alive(&s->writer.chain[i]))
-				return false;
-		}
-	}
-	return !process_alive(&conv->key.self);
+	return conv->n_handles == 0 && conv->env_waiters.first == NULL &&
+	       !session_alive(conv->key.sid, conv->key.leader_birth);
 }
 
 struct env_answer {

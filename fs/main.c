@@ -54,12 +54,18 @@ struct daemon {
 static void close_up(void)
 {
 	const struct rlimit no_core = {0, 0};
+	struct rlimit files;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
 	const struct sigaction normal = {.sa_handler = SIG_DFL};
 	char **var = environ;
 
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	(void)setrlimit(RLIMIT_CORE, &no_core);
+	/* Callers are held by descriptors, see caller.h. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
 	(void)sigaction(SIGPIPE, &ignore, NULL);
 	/* password_command is waited for: its end must not be ignored. */
 	(void)sigaction(SIGCHLD, &normal, NULL);
