@@ -98,7 +98,7 @@ int db_open(struct db **out, const char *backend,
  * design.md section 5 with err (and sink->failure, when the server spoke).
  * After a failure the session can run another statement, unless the failure
  * was -ENOTCONN. -EOPNOTSUPP: COPY .. FROM STDIN. -ECANCELED: db_cancel() or
- * db_abort() ended it.
+ * db_abort() ended it; where db_abort() costs the connection, -ENOTCONN.
  */
 int db_exec(struct db *db, const char *sql, const struct db_sink *sink,
 	    void *arg, struct err *err);

@@ -221,7 +221,8 @@ static int send_rows(struct play *p, const struct shape *shape)
 	if (shape->n_cols == 0 || shape->n_cols > MAX_COLS)
 		return syntax_error(p);
 	if (shape->width > p->s->max_row / shape->n_cols)
-		return err_set(p->err, EFBIG, "a row is longer than %zu bytes",
+		return err_set(p->err, EFBIG,
+			       "a row is longer than max_row, %zu bytes",
 			       p->s->max_row);
 	cell = malloc((size_t)shape->width + NUMBER_SIZE);
 	if (cell == NULL)
@@ -288,7 +289,8 @@ static int play_cell(struct play *p)
 	if (!take_number(p, &len) || !take_end(p))
 		return syntax_error(p);
 	if (len > p->s->max_row)
-		return err_set(p->err, EFBIG, "a row is longer than %zu bytes",
+		return err_set(p->err, EFBIG,
+			       "a row is longer than max_row, %zu bytes",
 			       p->s->max_row);
 	data = malloc((size_t)len + 1);
 	if (data == NULL)

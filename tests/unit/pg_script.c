@@ -140,7 +140,9 @@ static char next_message(int fd)
 	memcpy(&len, head + 1, sizeof(len));
 	len = ntohl(len) - 4;
 	CHECK(len < sizeof(body));
-	return receive(fd, body, len) ? head[0] : '\0';
+	if (!receive(fd, body, len))
+		return '\0';
+	return head[0];
 }
 
 static void flood(int fd, uint64_t len)

@@ -16,7 +16,7 @@
 #include "tests/unit/pg_server.h"
 #include "tests/unit/pg_sink.h"
 
-enum { MIB = 1024 * 1024 };
+enum { MIB = 1024 * 1024, LARGE = 60 * MIB };
 
 static void test_rows_types_and_nulls(void)
 {
@@ -323,7 +323,7 @@ static void test_row_over_the_limit(void)
 	for (size_t i = 0; i < COUNT(texts); i++) {
 		CHECK_INT(run(&c, texts[i]), -EFBIG);
 		CHECK_TEXT(c.seen.err.msg,
-			   "a row is longer than 1048576 bytes");
+			   "a row is longer than max_row, 1048576 bytes");
 		CHECK_INT((long)c.seen.n_rows, 0);
 		check_alive(&c);
 	}
@@ -342,8 +342,8 @@ static void test_large_row_is_whole(void)
 	struct client c = client_open();
 
 	CHECK_INT(run(&c, "select repeat('0123456789', 6291456)"), 0);
-	CHECK_INT((long)c.seen.longest, 60 * MIB);
-	CHECK_INT((long)c.seen.rows.len, 60 * MIB + 1);
+	CHECK_INT((long)c.seen.longest, LARGE);
+	CHECK_INT((long)c.seen.rows.len, LARGE + 1);
 	check_alive(&c);
 	client_close(&c);
 }

@@ -40,14 +40,11 @@ static int cells_of(const char *bytes, size_t len, struct db_cell *cells,
 		    size_t n)
 {
 	/* A copy of just that length: a sanitizer sees what is read behind. */
-	char *copy = malloc(len + 1);
+	char *copy = malloc(len > 0 ? len : 1);
 	struct pg_row row = {.data = copy, .len = len};
 	int rc;
 
 	CHECK(copy != NULL);
-	copy = realloc(copy, len > 0 ? len : 1);
-	CHECK(copy != NULL);
-	row.data = copy;
 	memcpy(copy, bytes, len);
 	rc = pg_rows_cells(&row, cells, n);
 	free(copy);
@@ -95,6 +92,36 @@ static void test_pieces_of_any_size(void)
 			CHECK_INT(run_sql(db, &seen, "select"), 0);
 			CHECK_INT((long)seen.n_rows, N_ROWS);
 			CHECK_INT((long)seen.rows.len, 4L * N_ROWS);
+			CHECK_INT((long)seen.n_ends, 1);
+		}
+		seen_finish(&seen);
+		db_close(db);
+		pg_script_stop(&script);
+	}
+}
+
+static void test_copy_in_pieces(void)
+{
+	for (size_t piece = 0; piece < 20; piece++) {
+		struct pg_script script;
+		struct seen seen;
+		struct db *db;
+
+		pg_script_start(&script);
+		script.piece = piece;
+		pg_script_put(&script.answer, 'H', "\0\0\0", 3);
+		for (int i = 0; i < N_ROWS; i++) {
+			pg_script_put(&script.answer, 'd', "1\n", 2);
+			pg_script_put(&script.answer, 'S', "a\0b", 4);
+		}
+		pg_script_put(&script.answer, 'c', "", 0);
+		pg_script_put_end(&script.answer);
+		db = open_session(&script);
+		seen_init(&seen);
+		for (int i = 0; i < 2; i++) {
+			CHECK_INT(run_sql(db, &seen, "copy"), 0);
+			CHECK_INT((long)seen.n_rows, N_ROWS);
+			CHECK_INT((long)seen.rows.len, 2L * N_ROWS);
 			CHECK_INT((long)seen.n_ends, 1);
 		}
 		seen_finish(&seen);
@@ -191,6 +218,23 @@ static void test_rows_out_of_place(void)
 	pg_script_stop(&script);
 }
 
+/* It may have done anything, or nothing. */
+static void test_answer_that_says_nothing(void)
+{
+	struct pg_script script;
+	struct seen seen;
+	struct db *db;
+
+	pg_script_start(&script);
+	pg_script_put(&script.answer, 'Z', "I", 1);
+	db = open_session(&script);
+	seen_init(&seen);
+	CHECK_INT(run_sql(db, &seen, "select"), -EIO);
+	seen_finish(&seen);
+	db_close(db);
+	pg_script_stop(&script);
+}
+
 /*
  * A row of 1 GiB that does not end. It is refused by its length, the server
  * does not heed the request to cancel, and after 5 s it has had its time.
@@ -246,10 +290,12 @@ int main(void)
 {
 	test_cells_of_a_row();
 	test_pieces_of_any_size();
+	test_copy_in_pieces();
 	test_malformed_row_ends_the_session();
 	test_message_shorter_than_its_length();
 	test_end_of_file_within_a_row();
 	test_rows_out_of_place();
+	test_answer_that_says_nothing();
 	test_row_too_long_is_passed_over();
 	test_row_without_end();
 	return 0;
