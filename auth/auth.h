@@ -99,6 +99,12 @@ int auth_refresh(struct auth *auth, struct err *err);
  */
 void auth_reject(struct auth *auth, const char *reason);
 
+/*
+ * The process ends: programs that run are killed, with what they started, and
+ * none is waited for any more. Any thread.
+ */
+void auth_stop(void);
+
 void auth_status(struct auth *auth, struct auth_status *out);
 const char *auth_state_name(enum auth_state state);
 

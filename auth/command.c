@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,9 +23,16 @@
 enum {
 	STEP = 4096,     /* bytes of one read */
 	COMPLAINT = 200, /* bytes of stderr that are shown */
+	LOOK_MS = 100,   /* how often a wait looks whether it is to end */
 };
 
 unsigned auth_command_limit_ms = 30000;
+static atomic_bool stopping;
+
+void auth_stop(void)
+{
+	atomic_store(&stopping, true);
+}
 
 struct command {
 	char **argv;
@@ -249,7 +257,7 @@ static int read_err(struct run *r)
 	return n == 0 ? -1 : 1;
 }
 
-/* Until the program has ended. 0, or -ETIMEDOUT. */
+/* Until the program has ended. 0, -ETIMEDOUT, or -ECANCELED by auth_stop(). */
 static int collect(struct run *r)
 {
 	uint64_t deadline = clock_mono_ms() + auth_command_limit_ms;
@@ -264,7 +272,9 @@ static int collect(struct run *r)
 
 		if (now >= deadline)
 			return -ETIMEDOUT;
-		if (poll(fds, 3, (int)(deadline - now)) < 0)
+		if (atomic_load(&stopping))
+			return -ECANCELED;
+		if (poll(fds, 3, LOOK_MS) < 0)
 			continue;
 		if (fds[1].revents != 0 && read_out(r) < 0)
 			fds[1].fd = -1;
@@ -316,6 +326,10 @@ static int finish(struct run *r, const struct command *c, struct err *err)
 	if (reap(r, rc < 0, &info) < 0)
 		return err_sys(err, EKEYREJECTED,
 			       "password_command: %s: the exit status is lost",
+			       c->argv[0]);
+	if (rc == -ECANCELED)
+		return err_set(err, EKEYREJECTED,
+			       "password_command: %s was killed: connfs ends",
 			       c->argv[0]);
 	if (rc < 0)
 		return err_set(err, EKEYREJECTED,

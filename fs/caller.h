@@ -93,6 +93,12 @@ bool caller_superseded_by(const struct caller *a, const struct caller *b);
 bool session_alive(pid_t sid, uint64_t leader_birth);
 
 /*
+ * The same for what of c's session is in c's namespaces: a container shares
+ * the session of whoever started it, and ends before that.
+ */
+bool caller_session_alive(const struct caller *c);
+
+/*
  * The mounting user in the daemon's own user and pid namespace. Never one
  * whose namespaces the daemon may not look at.
  */
@@ -102,10 +108,10 @@ bool caller_is_owner(const struct caller *c);
 bool caller_in_own_user_ns(const struct caller *c);
 
 /*
- * busybox, toybox or uutils: their cat, cp and tar take a file of size 0 for
- * empty and call it success. The file name of /proc/<tid>/exe decides; GNU's
- * tools in one binary are called coreutils, as uutils, and count too: they
- * only wait longer.
+ * busybox, toybox, uutils, tar or rsync: they (of the first three cat, cp and
+ * tar) take a file of size 0 for empty and call it success. The file name of
+ * /proc/<tid>/exe decides; GNU's tools in one binary are called coreutils, as
+ * uutils, and count too: they only wait longer.
  */
 bool caller_trusts_size(const struct caller *c);
 

@@ -272,6 +272,14 @@ bool conversation_spare(struct conversation *conv)
 	return !state.busy && !state.keeps_state;
 }
 
+static void answer_env_waiters(struct conversation *conv)
+{
+	struct request *rq;
+
+	while ((rq = request_list_take(&conv->env_waiters)) != NULL)
+		rq->then(rq);
+}
+
 void conversation_end(struct conversation *conv)
 {
 	struct connection *c = conv->conn;
@@ -288,6 +296,8 @@ void conversation_end(struct conversation *conv)
 		stop_turn(conv, s);
 		script_cancel(s, STOP_ENDING);
 	}
+	/* Their files are closed with all others, before the answer comes. */
+	answer_env_waiters(conv);
 	loop_timer_stop(c->mount->loop, &conv->idle_timer);
 	connection_stop_waiting(c, conv);
 	connection_release(c, conv);
@@ -308,7 +318,7 @@ void conversation_end(struct conversation *conv)
 bool conversation_is_over(struct conversation *conv)
 {
 	return conv->n_handles == 0 && conv->env_waiters.first == NULL &&
-	       !session_alive(conv->key.sid, conv->key.leader_birth);
+	       !caller_session_alive(&conv->key);
 }
 
 struct env_answer {
@@ -331,15 +341,13 @@ static void learn(struct conversation *conv, const struct caller_names *names,
 		.conn_id = spec->conn_id,
 	};
 	size_t max = spec->engine->app_name_max;
-	struct request *rq;
 
 	if (max >= sizeof(conv->app_name))
 		max = sizeof(conv->app_name) - 1;
 	conv->env = *env;
 	caller_app_name(conv->app_name, max, &rule, names, env);
 	conv->env_known = true;
-	while ((rq = request_list_take(&conv->env_waiters)) != NULL)
-		rq->then(rq);
+	answer_env_waiters(conv);
 }
 
 /* Thread of the loop. */

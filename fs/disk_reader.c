@@ -51,7 +51,7 @@ static void *run(void *arg)
 			if (reader->first == NULL)
 				reader->last = &reader->first;
 		}
-		spool_fetch(fetch->spool, fetch->off, fetch->size);
+		fetch->rc = spool_fetch(fetch->spool, fetch->off, fetch->size);
 		(void)loop_post(reader->loop, &fetch->event);
 	}
 }

@@ -20,6 +20,7 @@ struct disk_fetch {
 	struct spool *spool; /* the owner's, who keeps it until the event */
 	uint64_t off;
 	size_t size;
+	int rc; /* 0 or a negative errno, when the event runs */
 };
 
 /* Null when there is no memory. */

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
@@ -26,6 +28,8 @@ struct result_handle {
 	struct result *result; /* counted; null: the script has no result set */
 	struct spool_reader reader;
 	bool attached;
+	bool whole; /* in the page cache, where a short answer cuts the file */
+	bool unreadable; /* the disk has failed: no fetch helps */
 	bool nonblocking;
 	bool at_end; /* has been told of the end */
 	struct request_list readers;
@@ -72,6 +76,7 @@ static void free_handle(struct result_handle *h)
 		unpin(h);
 	if (h->fetch != NULL)
 		h->fetch->h = NULL;
+	request_list_fail(&h->readers, ENOTCONN);
 	loop_timer_stop(h->handle.mount->loop, &h->again);
 	poll_handle_free(h->ph);
 	h->script->conv->n_handles--;
@@ -122,6 +127,7 @@ static int open_result(struct request *rq, struct script *script,
 		    rq->uid);
 	h->script = script_ref(script);
 	h->again.run = on_again;
+	h->whole = whole;
 	h->nonblocking = (rq->flags & O_NONBLOCK) != 0;
 	script->conv->n_handles++;
 	if (result != NULL)
@@ -201,9 +207,9 @@ static int result_open(struct request *rq, struct mount *m, struct node *node,
 		run_open_text(conv, caller);
 		script = conversation_pick(conv, caller, false);
 	}
-	if (script == NULL && node->script == NULL)
+	if (script == NULL && node->script_id == 0)
 		return -ENODATA;
-	if (script != node->script)
+	if (script == NULL || script->id != node->script_id || node->dropped)
 		return -ESTALE;
 	rq->flags = flags;
 	if (node->result != NULL) {
@@ -237,6 +243,47 @@ static int end_code(const struct spool_state *state)
 	}
 }
 
+/*
+ * All that rq asks for of a finished result, which lies in more pieces than
+ * one slice has or is not all in the page cache: the kernel takes a short
+ * answer for the end of the file, and cuts it there.
+ */
+static int serve_all(struct spool *spool, struct request *rq, size_t size)
+{
+	auto_free char *data = malloc(size);
+	struct spool_slice slice;
+	size_t done = 0;
+
+	if (data == NULL)
+		return -ENOMEM;
+	while (done < size) {
+		ssize_t n =
+			spool_read(spool, rq->off + done, size - done, &slice);
+
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return -EIO;
+		for (int i = 0; i < slice.n; i++) {
+			memcpy(data + done, slice.iov[i].iov_base,
+			       slice.iov[i].iov_len);
+			done += slice.iov[i].iov_len;
+		}
+		spool_slice_release(spool, &slice);
+	}
+	request_data(rq, data, size);
+	return 0;
+}
+
+/* What rq asks for, and is there, beyond the n bytes of a slice. */
+static size_t missing(const struct request *rq, const struct spool_state *state,
+		      size_t n)
+{
+	uint64_t left = state->end - rq->off;
+
+	return (left < rq->size ? (size_t)left : rq->size) - n;
+}
+
 /* Answers rq. -EINPROGRESS: there is nothing to answer it with yet. */
 static int serve(struct result_handle *h, struct request *rq)
 {
@@ -254,7 +301,12 @@ static int serve(struct result_handle *h, struct request *rq)
 	n = spool_read(spool, rq->off, rq->size, &slice);
 	if (n > 0) {
 		uint64_t pos = rq->off + (uint64_t)n;
+		size_t left = h->whole ? missing(rq, &state, (size_t)n) : 0;
 
+		if (left > 0) {
+			spool_slice_release(spool, &slice);
+			return serve_all(spool, rq, (size_t)n + left);
+		}
 		request_pieces(rq, slice.iov, slice.n);
 		spool_slice_release(spool, &slice);
 		spool_advance(spool, &h->reader, pos);
@@ -279,6 +331,7 @@ static void on_fetched(struct loop_event *event)
 
 	if (f->h != NULL) {
 		f->h->fetch = NULL;
+		f->h->unreadable = f->disk.rc < 0;
 		wake(f->h);
 	}
 	spool_unref(f->spool);
@@ -291,6 +344,8 @@ static int fetch(struct result_handle *h, const struct request *rq)
 	struct fetch *f;
 	int rc;
 
+	if (h->unreadable)
+		return -EIO;
 	if (h->fetch != NULL)
 		return 0;
 	f = calloc(1, sizeof(*f));
@@ -426,6 +481,17 @@ const struct file_ops result_ops = {
 	.release = result_release,
 };
 
+/* The inode that shows the result already; size 0: while it runs. */
+static struct node *find_node(const struct result *result, uint64_t size,
+			      bool last)
+{
+	struct node *node = result->nodes;
+
+	while (node != NULL && (node->size != size || node->last != last))
+		node = node->result_next;
+	return node;
+}
+
 /* A node of script; of one result set, if it is not to be the last one. */
 static int make_node(struct node **out, const struct view *v,
 		     struct script *script, struct result *result, bool last)
@@ -434,31 +500,30 @@ static int make_node(struct node **out, const struct view *v,
 	uint64_t size = 0;
 	bool whole = result != NULL && is_whole(result, &size);
 
-	*out = NULL;
-	if (whole && result->node != NULL && last == result->node->last) {
-		*out = result->node;
-		return 0;
-	}
+	if (!whole)
+		size = 0;
 	if (!whole && script != NULL && script->rc == 0 &&
 	    (result != NULL || script->running || script->pending != NULL) &&
 	    caller_trusts_size(v->caller))
 		return -EAGAIN; /* it would take it for empty */
+	/* cp and install compare the inode of stat() with the one they open. */
+	*out = result != NULL ? find_node(result, size, last) : NULL;
+	if (*out != NULL)
+		return 0;
 	node = node_create(v->mount->nodes, &result_ops, S_IFREG | 0444);
 	if (node == NULL)
 		return -ENOMEM;
 	node->conn = connection_ref(v->conn);
 	node->last = last;
 	if (script != NULL)
-		node->script = script_ref(script);
-	if (result != NULL && (whole || !last))
-		node->result = result_ref(result);
-	if (script != NULL && script->current != NULL)
+		node->script_id = script->id;
+	if (result != NULL) {
+		node_set_result(node, result);
+		node->mtime_ms = result->statement->created_wall;
+	} else if (script != NULL && script->current != NULL) {
 		node->mtime_ms = script->current->created_wall;
-	if (whole) {
-		node->size = size;
-		if (result->node == NULL)
-			result->node = node;
 	}
+	node->size = size;
 	*out = node;
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,12 +123,14 @@ static bool is_fixed(const struct view *v, const char *name)
 }
 
 /* Scratch files stand beside query.sql and nowhere else. */
-static int check_place(const struct view *v)
+static int check_place(const struct view *v, const char *name)
 {
 	int rc = tree_may_enter(v->dir, v->caller);
 
 	if (rc == 0 && (v->dir->dir != NODE_CONNECTION || v->conn == NULL))
 		rc = -EACCES;
+	if (rc == 0 && strlen(name) > NAME_MAX)
+		rc = -ENAMETOOLONG;
 	return rc;
 }
 
@@ -136,7 +139,7 @@ int editor_create(struct node **out, struct handle **handle, struct view *v,
 {
 	struct scratch_handle *h;
 	struct scratch *s;
-	int rc = check_place(v);
+	int rc = check_place(v, name);
 
 	if (rc == 0 && is_fixed(v, name))
 		rc = -EACCES;
@@ -164,7 +167,7 @@ int editor_create(struct node **out, struct handle **handle, struct view *v,
 int editor_unlink(const struct view *v, const char *name)
 {
 	struct scratch *s = NULL;
-	int rc = check_place(v);
+	int rc = check_place(v, name);
 
 	if (rc < 0)
 		return rc;
@@ -214,7 +217,7 @@ int editor_rename(struct request *rq, const struct view *v, const char *name,
 		  const char *newname)
 {
 	struct scratch *s = NULL;
-	int rc = check_place(v);
+	int rc = check_place(v, newname);
 
 	if (rc < 0)
 		return rc;

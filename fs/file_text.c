@@ -2,8 +2,10 @@
 /* Files whose content was made at LOOKUP, for that caller. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
+#include "fs/conversation.h"
 #include "fs/file.h"
 #include "fs/mount.h"
 
@@ -11,6 +13,19 @@ struct text_handle {
 	struct handle handle;
 	struct node *node; /* the kernel keeps it while the file is open */
 };
+
+/*
+ * The kernel can be made to open a file that somebody else has looked up, by a
+ * descriptor handed on that only names it.
+ */
+static bool was_made_for(const struct node *node, const struct caller *caller)
+{
+	return node->reader_uid == caller->uid &&
+	       node->reader_pid_ns == caller->pid_ns &&
+	       node->reader_user_ns == caller->user_ns &&
+	       (node->conv == NULL ||
+		node->conv == conversation_find(node->conn, caller));
+}
 
 static int text_open(struct request *rq, struct mount *m, struct node *node,
 		     const struct caller *caller, int flags)
@@ -20,6 +35,8 @@ static int text_open(struct request *rq, struct mount *m, struct node *node,
 
 	if ((flags & O_ACCMODE) != O_RDONLY)
 		return -EACCES;
+	if (!was_made_for(node, caller))
+		return -ESTALE;
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;

@@ -111,10 +111,6 @@ static struct script *script_of(struct conversation *conv, uint64_t id)
 		    (s->pending != NULL && s->pending->id == id))
 			return s;
 	}
-	for (struct script *s = conv->turn; s != NULL; s = s->next_turn) {
-		if (s->pending != NULL && s->pending->id == id)
-			return s;
-	}
 	return NULL;
 }
 

@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include "auth/auth.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
@@ -180,35 +182,71 @@ static int add_arg(struct fuse_args *args, const char *option)
 		       : 0;
 }
 
-static int mount_session(struct daemon *d, const struct options *o)
+/* A comma in SOURCE's name is one, and not the end of the option. */
+static int add_names(struct fuse_args *args, const char *source)
+{
+	char *options = NULL, *name;
+	int rc = -ENOMEM;
+
+	if (asprintf(&name, "fsname=%s", source) < 0)
+		return -ENOMEM;
+	if (fuse_opt_add_opt(&options, "subtype=connfs,nosuid,nodev") == 0 &&
+	    fuse_opt_add_opt_escaped(&options, name) == 0)
+		rc = add_arg(args, options);
+	free(name);
+	free(options);
+	return rc;
+}
+
+static struct fuse_session *create_session(struct daemon *d,
+					   const struct options *o)
 {
 	struct fuse_args args = {0};
-	auto_free char *name = NULL;
-	struct err err;
+	struct fuse_session *se = NULL;
 	int rc = fuse_opt_add_arg(&args, "connfs");
 
-	if (asprintf(&name, "fsname=%s,subtype=connfs,nosuid,nodev",
-		     o->source) < 0)
-		name = NULL;
 	if (rc == 0)
-		rc = name != NULL ? add_arg(&args, name) : -ENOMEM;
+		rc = add_names(&args, o->source);
 	for (size_t i = 0; i < o->n_fuse && rc == 0; i++)
 		rc = add_arg(&args, o->fuse[i]);
 	if (rc == 0)
-		d->se = fuse_session_new(&args, &connfs_ops, sizeof(connfs_ops),
-					 &d->mount);
+		se = fuse_session_new(&args, &connfs_ops, sizeof(connfs_ops),
+				      &d->mount);
 	fuse_opt_free_args(&args);
-	if (d->se == NULL)
-		return -EINVAL; /* libfuse has said why */
-	if (fuse_session_mount(d->se, o->mountpoint) < 0)
-		return -EIO; /* likewise */
-	rc = ops_patch_session(d->se, &err);
-	if (rc < 0) {
-		log_error("%s", err.msg);
-		fuse_session_unmount(d->se);
-	}
-	ops_on_init(on_init, d);
+	return se;
+}
+
+/* What is mounted is a directory; a file would take it, and hang. */
+static int check_mountpoint(const char *path)
+{
+	struct stat st;
+	int rc = stat(path, &st) < 0 ? -errno : 0;
+
+	if (rc == 0 && !S_ISDIR(st.st_mode))
+		rc = -ENOTDIR;
+	if (rc < 0)
+		log_error("MOUNTPOINT %s: %s", path, strerrordesc_np(-rc));
 	return rc;
+}
+
+/* EXIT_SUCCESS, or the exit status; libfuse has said why. */
+static int mount_session(struct daemon *d, const struct options *o)
+{
+	struct err err;
+
+	if (check_mountpoint(o->mountpoint) < 0)
+		return EXIT_MOUNT;
+	d->se = create_session(d, o);
+	if (d->se == NULL)
+		return EXIT_USAGE; /* an option it does not know */
+	if (fuse_session_mount(d->se, o->mountpoint) < 0)
+		return EXIT_MOUNT;
+	ops_on_init(on_init, d);
+	if (ops_patch_session(d->se, &err) == 0)
+		return EXIT_SUCCESS;
+	log_error("%s", err.msg);
+	fuse_session_unmount(d->se);
+	return EXIT_MOUNT;
 }
 
 static int serve(struct daemon *d)
@@ -228,6 +266,7 @@ static int serve(struct daemon *d)
 		log_error("the FUSE device failed: %s", strerrordesc_np(-rc));
 	loop_timer_stop(m->loop, &d->check_timer);
 	/* Nobody is left waiting, then nothing is left running. */
+	auth_stop();
 	request_table_fail_all(m->requests, ENOTCONN);
 	mount_end_all(m);
 	fuse_session_unmount(d->se);
@@ -254,7 +293,9 @@ static int run(struct daemon *d, const struct options *o)
 		log_error("%s", err.msg);
 		return EXIT_MOUNT;
 	}
-	rc = mount_session(d, o) < 0 ? EXIT_MOUNT : serve(d);
+	rc = mount_session(d, o);
+	if (rc == EXIT_SUCCESS)
+		rc = serve(d);
 	if (d->se != NULL)
 		fuse_session_destroy(d->se);
 	/* A worker that a dead server holds must not hold us. */

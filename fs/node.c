@@ -16,8 +16,6 @@
 #include "fs/pathname.h"
 #include "fs/result.h"
 #include "fs/scratch.h"
-#include "fs/script.h"
-#include "fs/statement.h"
 
 enum {
 	BUCKETS = 4096,
@@ -85,13 +83,24 @@ struct node_table *node_table_create(struct mount *m)
 	return t;
 }
 
+static void unset_result(struct node *node)
+{
+	struct result *result = take_ptr(node->result);
+
+	for (struct node **p = &result->nodes; *p != NULL;
+	     p = &(*p)->result_next) {
+		if (*p == node) {
+			*p = node->result_next;
+			break;
+		}
+	}
+	result_unref(result);
+}
+
 static void node_free(struct node *node)
 {
-	if (node->result != NULL && node->result->node == node)
-		node->result->node = NULL;
-	result_unref(node->result);
-	statement_unref(node->statement);
-	script_unref(node->script);
+	if (node->result != NULL)
+		unset_result(node);
 	scratch_unref(node->scratch);
 	conversation_unref(node->conv);
 	connection_unref(node->conn);
@@ -137,6 +146,7 @@ struct node *node_create(struct node_table *t, const struct file_ops *ops,
 	if (node == NULL)
 		return NULL;
 	node->id = ++t->last_id; /* the root is the first */
+	node->ino = node->id;
 	node->ops = ops;
 	node->mode = mode;
 	node->uid = geteuid();
@@ -237,18 +247,27 @@ void node_remove_connection(struct node_table *t, struct connection *c)
 	node->dir = NODE_PATH;
 }
 
-void node_drop_result(struct node *node)
+void node_set_result(struct node *node, struct result *result)
 {
-	struct result *result = take_ptr(node->result);
+	node->result = result_ref(result);
+	node->result_next = result->nodes;
+	result->nodes = node;
+}
 
-	result->node = NULL;
+void node_drop_result(struct result *result)
+{
+	(void)result_ref(result);
+	while (result->nodes != NULL) {
+		result->nodes->dropped = true;
+		unset_result(result->nodes);
+	}
 	result_unref(result);
 }
 
 void node_stat(const struct node *node, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
-	st->st_ino = node->id;
+	st->st_ino = node->ino;
 	st->st_mode = node->mode;
 	st->st_nlink = node->ops == NULL ? 2 : 1;
 	st->st_uid = node->uid;

@@ -23,8 +23,6 @@ struct file_ops;
 struct mount;
 struct result;
 struct scratch;
-struct script;
-struct statement;
 struct stat;
 
 enum node_dir {
@@ -37,8 +35,12 @@ enum node_dir {
 	NODE_CREDS,
 };
 
+/* Above all ids. */
+#define NODE_LASTING_INO (UINT64_C(1) << 62)
+
 struct node {
 	uint64_t id;
+	uint64_t ino; /* what stat shows; the id but for query.sql */
 	uint64_t lookups; /* references the kernel holds */
 	struct node *hash_next;
 	enum node_dir dir;
@@ -60,12 +62,17 @@ struct node {
 	const struct file_ops *ops;
 	struct connection *conn;
 	struct conversation *conv;
-	struct script *script;
-	struct statement *statement;
 	struct result *result;
+	struct node *result_next; /* of the same result */
 	struct scratch *scratch;
-	bool last;  /* result.csv: good while it is the script's last one */
-	char *text; /* size bytes */
+	uint64_t script_id; /* whose results it shows; 0: nobody's */
+	bool last;          /* result.csv: good while it is the last one */
+	bool dropped;       /* its result has been given up */
+	char *text;         /* size bytes */
+	/* Whom the text was made for; conv too, if it tells of that. */
+	uid_t reader_uid;
+	uint64_t reader_pid_ns;
+	uint64_t reader_user_ns;
 };
 
 struct node_table;
@@ -100,8 +107,14 @@ void node_remove_connection(struct node_table *t, struct connection *c);
 struct node *node_child(struct node_table *t, struct node *dir,
 			const char *name);
 
-/* Its result set is given up; opening it answers ESTALE. */
-void node_drop_result(struct node *node);
+/* The file shows this result set, which it counts. */
+void node_set_result(struct node *node, struct result *result);
+
+/*
+ * The result set is given up: opening a file that shows it answers ESTALE. The
+ * kernel may remember such an inode for very long; it must hold nothing.
+ */
+void node_drop_result(struct result *result);
 
 void node_stat(const struct node *node, struct stat *st);
 

@@ -465,6 +465,39 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		fail(req, rc);
 }
 
+/*
+ * There are no directories, links or devices of one's own; without these the
+ * caller would be told that there are no such calls.
+ */
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode)
+{
+	fail(req, -EACCES);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	fail(req, -EACCES);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
+		       const char *name)
+{
+	fail(req, -EPERM);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
+		    const char *newname)
+{
+	fail(req, -EPERM);
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
+		     mode_t mode, dev_t rdev)
+{
+	fail(req, -EPERM);
+}
+
 const struct fuse_lowlevel_ops connfs_ops = {
 	.init = ops_init,
 	.lookup = op_lookup,
@@ -486,4 +519,9 @@ const struct fuse_lowlevel_ops connfs_ops = {
 	.create = op_create,
 	.unlink = op_unlink,
 	.rename = op_rename,
+	.mkdir = op_mkdir,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.link = op_link,
+	.mknod = op_mknod,
 };

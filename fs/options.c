@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/err.h"
@@ -97,12 +99,26 @@ static int add_options(struct options *o, const char *text)
 	return rc;
 }
 
-/* A path that does not exist stays as it is: whoever opens it says so. */
+/*
+ * As it was given: every link on the way to SOURCE is looked at when it is
+ * opened.
+ */
 static char *absolute(const char *path)
+{
+	auto_free char *cwd = path[0] != '/' ? getcwd(NULL, 0) : NULL;
+	char *whole;
+
+	if (cwd == NULL)
+		return strdup(path);
+	return asprintf(&whole, "%s/%s", cwd, path) < 0 ? NULL : whole;
+}
+
+/* One that does not exist stays as it is: whoever mounts says so. */
+static char *resolved(const char *path)
 {
 	char *real = realpath(path, NULL);
 
-	return real != NULL ? real : strdup(path);
+	return real != NULL ? real : absolute(path);
 }
 
 static int take_paths(struct options *o, int n, char **paths, struct err *err)
@@ -118,7 +134,7 @@ static int take_paths(struct options *o, int n, char **paths, struct err *err)
 					  : "too many arguments");
 	o->source = absolute(paths[0]);
 	if (!o->check)
-		o->mountpoint = absolute(paths[1]);
+		o->mountpoint = resolved(paths[1]);
 	if (o->source == NULL || (!o->check && o->mountpoint == NULL))
 		return err_set(err, ENOMEM, "out of memory");
 	return 0;

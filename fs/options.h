@@ -14,7 +14,7 @@ struct options {
 	bool check;
 	bool foreground;
 	bool debug;
-	char *source;     /* absolute where it exists */
+	char *source;     /* absolute, its links not resolved */
 	char *mountpoint; /* absolute; null with check */
 	char **settings;  /* key=value and "ro", null-terminated */
 	size_t n_settings;

@@ -265,10 +265,6 @@ static void list_conversation(struct buf *out, const struct connection *c,
 		if (s->pending != NULL)
 			list_statement(out, c, conv, s->pending);
 	}
-	for (struct script *s = conv->turn; s != NULL; s = s->next_turn) {
-		if (s->current == NULL && s->pending != NULL)
-			list_statement(out, c, conv, s->pending);
-	}
 }
 
 void report_statements(struct buf *out, const struct view *v)

@@ -247,3 +247,11 @@ struct request *request_list_take(struct request_list *list)
 		request_list_remove(list, rq);
 	return rq;
 }
+
+void request_list_fail(struct request_list *list, int code)
+{
+	struct request *rq;
+
+	while ((rq = request_list_take(list)) != NULL)
+		request_fail(rq, code);
+}

@@ -104,4 +104,7 @@ void request_list_add(struct request_list *list, struct request *rq);
 void request_list_remove(struct request_list *list, struct request *rq);
 struct request *request_list_take(struct request_list *list);
 
+/* Answers all of them: what they waited for has gone. */
+void request_list_fail(struct request_list *list, int code);
+
 #endif

@@ -32,8 +32,8 @@ struct result {
 	/* Thread of the loop. */
 	struct result_handle *handles; /* open files */
 	unsigned n_open;
-	bool left_early;   /* a reader closed it before its end */
-	struct node *node; /* the inode of the finished result, not counted */
+	bool left_early;    /* a reader closed it before its end */
+	struct node *nodes; /* inodes that show it, not counted */
 };
 
 /* cols may be null with n_cols 0: COPY. Null when there is no memory. */

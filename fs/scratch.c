@@ -75,8 +75,11 @@ void scratch_remove(struct conversation *conv, struct scratch *s)
 
 void scratch_drop_all(struct conversation *conv)
 {
-	while (conv->scratch != NULL)
+	while (conv->scratch != NULL) {
+		/* The kernel may remember its inode for very long. */
+		buf_finish(&conv->scratch->content);
 		scratch_remove(conv, conv->scratch);
+	}
 }
 
 int scratch_rename(struct conversation *conv, struct scratch *s,

@@ -40,6 +40,7 @@ void scratch_unref(struct scratch *s); /* null is allowed */
 
 /* Takes it out of the directory; who has it open keeps it. */
 void scratch_remove(struct conversation *conv, struct scratch *s);
+/* And what it holds: the conversation ends. */
 void scratch_drop_all(struct conversation *conv);
 
 /* name replaces what was called so. 0 or -ENOMEM. */

@@ -25,6 +25,8 @@ enum {
 	ABANDON_MS = 50,  /* how often a result nobody reads is looked at */
 };
 
+static uint64_t last_id; /* thread of the loop */
+
 static struct mount *mount_of(const struct script *script)
 {
 	return script->conv->conn->mount;
@@ -99,6 +101,7 @@ struct script *script_create(struct conversation *conv,
 	if (script == NULL)
 		return NULL;
 	script->refs = 1;
+	script->id = ++last_id;
 	script->conv = conversation_ref(conv);
 	script->writer = *writer;
 	script->line = 1;
@@ -132,6 +135,8 @@ void script_unref(struct script *script)
 		return;
 	loop_timer_stop(mount_of(script)->loop, &script->settle_timer);
 	loop_timer_stop(mount_of(script)->loop, &script->queue_timer);
+	request_list_fail(&script->waiters, ENOTCONN);
+	request_list_fail(&script->openers, ENOTCONN);
 	drop_pending(script);
 	statement_unref(script->current);
 	script_retire(script);
@@ -150,6 +155,7 @@ static void collect_results(struct script *script)
 	auto_lock(&s->lock);
 	for (; script->n_collected < s->n_results; script->n_collected++) {
 		if (script->n_results == SCRIPT_MAX_RESULTS) {
+			node_drop_result(script->results[0].result);
 			result_unref(script->results[0].result);
 			statement_unref(script->results[0].statement);
 			memmove(&script->results[0], &script->results[1],
@@ -197,6 +203,7 @@ static void on_statement_timer(struct loop_timer *timer)
 		script_cancel(script, STOP_TIMEOUT);
 		break;
 	case 1:
+		statement_cut(s);
 		if (conv->session != NULL)
 			session_abort(conv->session, s);
 		(void)loop_timer_start(s->loop, &s->timer, ABORT_MS);
@@ -255,6 +262,8 @@ static bool start_next(struct script *script)
 	if (rc == 0) {
 		rc = conversation_enter(script->conv, script, &err);
 		if (rc == 0) {
+			/* It can be seen and cancelled while it waits. */
+			conversation_add(script->conv, script);
 			if (script->queue_timer.slot == 0)
 				(void)loop_timer_start(
 					mount_of(script)->loop,
@@ -299,7 +308,7 @@ static void finish_current(struct script *script)
  */
 static void check_overflow(struct script *script)
 {
-	if (script->running && script->pending != NULL &&
+	if (script->running && (script->pending != NULL || script->held) &&
 	    statement_blocked(script->current) &&
 	    !statement_is_read(script->current))
 		script_cancel(script, STOP_OVERFLOW);
@@ -339,10 +348,13 @@ static bool settled(struct script *script, int *rc)
 	*rc = script->rc;
 	if (script->rc < 0)
 		return !script->running;
-	if (script->pending != NULL)
+	if (script->pending != NULL || script->held)
 		return false;
 	if (!script->running)
 		return true;
+	/* It was stopped, as check_overflow() does it: its code is to come. */
+	if (atomic_load(&script->current->stopped))
+		return false;
 	if (statement_state(script->current) != STATEMENT_STREAMING ||
 	    script->n_collected == 0)
 		return false;
@@ -432,11 +444,22 @@ static void check_abandoned(struct script *script)
 				       ABANDON_MS);
 }
 
+/* True when there is one more statement to be sent. */
+static bool resume_text(struct script *script)
+{
+	if (!script->held || script->rc < 0)
+		return false;
+	script->rc = script_text_resume(script);
+	return script->pending != NULL;
+}
+
 void script_advance(struct script *script)
 {
 	(void)script_ref(script);
 	finish_current(script);
-	while (!script->running && script->pending != NULL) {
+	while (!script->running) {
+		if (script->pending == NULL && !resume_text(script))
+			break;
 		if (!start_next(script))
 			break;
 	}
@@ -556,12 +579,8 @@ void script_cancel(struct script *script, int reason)
 void script_retire(struct script *script)
 {
 	for (size_t i = 0; i < script->n_results; i++) {
-		struct result *result = script->results[i].result;
-
-		/* The kernel may remember its inode for long. */
-		if (result->node != NULL)
-			node_drop_result(result->node);
-		result_unref(result);
+		node_drop_result(script->results[i].result);
+		result_unref(script->results[i].result);
 		statement_unref(script->results[i].statement);
 	}
 	script->first_result += script->n_results;
@@ -582,7 +601,7 @@ int script_last_result(struct script *script, struct result **out,
 	*statement = script->current;
 	if (script->rc < 0)
 		return script->rc;
-	if (script->pending != NULL)
+	if (script->pending != NULL || script->held)
 		return -EAGAIN;
 	if (script->running &&
 	    statement_state(script->current) < STATEMENT_STREAMING)

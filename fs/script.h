@@ -33,6 +33,7 @@ struct sql_splitter;
 
 struct script {
 	unsigned refs;
+	uint64_t id;               /* of all scripts of this daemon, from 1 */
 	struct conversation *conv; /* counted */
 	struct caller writer;
 	struct caller_names names; /* groups, when the access rule has some */
@@ -44,6 +45,8 @@ struct script {
 
 	/* Text that is not a complete statement yet. */
 	struct buf text;
+	bool held;     /* its ends depend on a statement that is not over */
+	bool held_end; /* nothing more will come */
 	struct sql_splitter *splitter;
 	unsigned line; /* of text's first byte, from 1 */
 	unsigned column;

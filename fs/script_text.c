@@ -12,6 +12,7 @@
 #include "fs/conversation.h"
 #include "fs/mount.h"
 #include "fs/script.h"
+#include "fs/session.h"
 #include "fs/statement.h"
 
 /* Moves the script's position over len bytes of text. */
@@ -97,6 +98,19 @@ static int add_statement(struct script *script, const char *text, size_t len,
 	return 0;
 }
 
+/* A text that mentions the setting may change where the next ones end. */
+static bool changes_strings(const char *text, size_t len)
+{
+	static const char setting[] = "standard_conforming_strings";
+	size_t n = sizeof(setting) - 1;
+
+	for (; len >= n; text++, len--) {
+		if (strncasecmp(text, setting, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Takes the complete statements off the text. */
 static int split(struct script *script)
 {
@@ -124,7 +138,9 @@ static int split(struct script *script)
 		}
 		count_lines(script, text + body, end - body);
 		used += end;
-		if (added < 0)
+		script->held =
+			len > end && changes_strings(text + body, end - body);
+		if (added < 0 || script->held)
 			break;
 	}
 	if (rc < 0)
@@ -137,26 +153,48 @@ static int split(struct script *script)
 	return added;
 }
 
-int script_text_add(struct script *script, const char *data, size_t len)
+static int split_all(struct script *script)
 {
 	struct err err;
-	int rc;
+	int rc = split(script);
 
-	if (script->text.len == 0)
-		sql_splitter_set_std_strings(script->splitter,
-					     script->conv->std_strings);
-	buf_put(&script->text, data, len);
-	if (script->text.failed) {
-		script_text_drop(script);
-		return -ENOMEM;
-	}
-	rc = split(script);
-	if (rc == 0 && script->text.len > SCRIPT_MAX_STATEMENT) {
+	if (rc == 0 && !script->held &&
+	    script->text.len > SCRIPT_MAX_STATEMENT) {
 		(void)err_set(&err, EFBIG, "a statement of more than 16 MiB");
 		rc = add_statement(script, script->text.data, 256, &err);
 		script_text_drop(script);
 	}
 	return rc;
+}
+
+int script_text_add(struct script *script, const char *data, size_t len)
+{
+	sql_splitter_set_std_strings(script->splitter,
+				     script->conv->std_strings);
+	buf_put(&script->text, data, len);
+	if (script->text.failed) {
+		script_text_drop(script);
+		return -ENOMEM;
+	}
+	if (script->held)
+		return 0;
+	return split_all(script);
+}
+
+int script_text_resume(struct script *script)
+{
+	struct session_state state = {
+		.std_strings = script->conv->std_strings,
+	};
+	bool end = script->held_end;
+	int rc;
+
+	if (script->conv->session != NULL)
+		session_state(script->conv->session, &state);
+	sql_splitter_set_std_strings(script->splitter, state.std_strings);
+	script->held = false;
+	rc = split_all(script);
+	return rc == 0 && end ? script_text_end(script) : rc;
 }
 
 int script_text_end(struct script *script)
@@ -166,7 +204,8 @@ int script_text_end(struct script *script)
 	size_t body;
 	int rc = 0;
 
-	if (script->text.len == 0)
+	script->held_end = script->held;
+	if (script->text.len == 0 || script->held)
 		return 0;
 	if (!sql_splitter_blank(script->splitter)) {
 		if (sql_splitter_check_end(script->splitter, script->text.data,
@@ -187,6 +226,8 @@ void script_text_drop(struct script *script)
 	/* A file is open for long after a large text: give it back. */
 	buf_finish(&script->text);
 	sql_splitter_reset(script->splitter);
+	script->held = false;
+	script->held_end = false;
 }
 
 void script_note_holders(struct statement *s, struct connection *c)

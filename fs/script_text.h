@@ -21,6 +21,12 @@ int script_text_add(struct script *script, const char *data, size_t len);
 /* Queues what stands there without a semicolon, unless it is blank. */
 int script_text_end(struct script *script);
 
+/*
+ * What was held until the statements before it were over, as they may change
+ * how it is to be split; when they are. 0 or -ENOMEM.
+ */
+int script_text_resume(struct script *script);
+
 /* Forgets what is not complete. */
 void script_text_drop(struct script *script);
 

@@ -32,6 +32,8 @@ struct session {
 	void (*on_closed)(void *arg); /* thread of the loop */
 	void *closed_arg;
 	struct loop_event event;
+	pthread_t thread; /* the worker */
+	bool joined;      /* it has been, by the loop */
 
 	/* The worker's own. */
 	bool logged_in_before;
@@ -63,6 +65,14 @@ static struct session *session_ref(struct session *session)
 	return session;
 }
 
+/* Its last act: what it kept for itself is freed before the process ends. */
+static void take_end(struct session *session)
+{
+	(void)pthread_join(session->thread, NULL);
+	session->joined = true;
+	session->on_closed(session->closed_arg);
+}
+
 static void on_event(struct loop_event *event)
 {
 	struct session *session =
@@ -77,8 +87,9 @@ static void on_event(struct loop_event *event)
 	}
 	if (session->on_idle != NULL)
 		session->on_idle(session->owner);
-	if (ended)
-		session->on_closed(session->closed_arg);
+	/* The worker may end while its event before that is on its way. */
+	if (ended && !session->joined)
+		take_end(session);
 	session_unref(session);
 }
 
@@ -289,7 +300,6 @@ struct session *session_create(const struct session_config *config)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	pthread_attr_t attr;
-	pthread_t thread;
 	int rc;
 
 	if (session == NULL)
@@ -311,10 +321,9 @@ struct session *session_create(const struct session_config *config)
 	session->state.std_strings = true;
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	rc = session->app_name == NULL
 		     ? ENOMEM
-		     : pthread_create(&thread, &attr, worker, session);
+		     : pthread_create(&session->thread, &attr, worker, session);
 	(void)pthread_attr_destroy(&attr);
 	if (rc != 0) {
 		atomic_store(&session->refs, 1);

@@ -163,20 +163,23 @@ static int write_all(int fd, const char *data, size_t len, uint64_t off)
 
 /*
  * Moves the oldest bytes in memory to the disk. Called with the lock held,
- * which is released while writing: only the writer moves extents. Returns 1,
- * 0 when the disk is full, or a negative errno.
+ * which is released while writing: only the writer moves extents. The one that
+ * is written to stays, unless the result has its end. Returns 1, 0 when the
+ * disk is full or nothing is left to move, or a negative errno.
  */
-static int move_to_disk(struct spool *spool)
+static int move_to_disk(struct spool *spool, bool ended)
 {
+	size_t n = ended ? spool->n_extents : spool->n_extents - 1;
 	size_t i = spool->first;
 	struct extent e;
 	int rc;
 
-	while (i + 1 < spool->n_extents && spool->extents[i].chunk == NULL)
+	while (i < n && spool->extents[i].chunk == NULL)
 		i++;
+	if (i >= n)
+		return 0;
 	e = spool->extents[i];
-	if (i + 1 >= spool->n_extents ||
-	    !spool_pool_take_disk(spool->pool, e.len))
+	if (!spool_pool_take_disk(spool->pool, e.len))
 		return 0;
 	if (spool->fd < 0)
 		spool->fd = spool_pool_file(spool->pool);
@@ -241,7 +244,7 @@ static int make_room(struct spool *spool, size_t cap)
 			(void)spool_pool_take_memory(spool->pool, cap, true);
 			break;
 		}
-		rc = move_to_disk(spool);
+		rc = move_to_disk(spool, false);
 		if (rc < 0)
 			return rc;
 		if (rc == 0 && !give_up_read(spool))
@@ -350,6 +353,17 @@ int spool_idle(struct spool *spool)
 	return -1;
 }
 
+/*
+ * A result that was allowed its few chunks although the pool was full does not
+ * keep them once it is complete: many may be kept. Lock held.
+ */
+static void leave_memory(struct spool *spool)
+{
+	spool->tail = NULL;
+	while (spool_pool_over(spool->pool) && move_to_disk(spool, true) > 0) {
+	}
+}
+
 void spool_finish(struct spool *spool, int code)
 {
 	{
@@ -357,6 +371,9 @@ void spool_finish(struct spool *spool, int code)
 		if (spool->n_extents > 0)
 			spool->extents[spool->n_extents - 1].len =
 				(size_t)(end_of(spool) - spool->tail_off);
+		/* Only the worker ends it well, and may wait for the disk. */
+		if (code == 0)
+			leave_memory(spool);
 		spool->finished = true;
 		spool->code = code;
 	}
@@ -499,20 +516,34 @@ void spool_slice_release(struct spool *spool, struct spool_slice *slice)
 	slice->n = 0;
 }
 
-void spool_fetch(struct spool *spool, uint64_t off, size_t size)
+int spool_fetch(struct spool *spool, uint64_t off, size_t size)
 {
 	char page[16 * 1024];
+	uint64_t end = end_of(spool);
+	size_t done = 0;
 	int fd;
 
 	{
 		auto_lock(&spool->lock);
 		fd = spool->fd;
 	}
+	if (size > end - off)
+		size = (size_t)(end - off);
 	/* The descriptor lives as long as the spool, which the caller holds. */
-	for (size_t done = 0; done < size; done += sizeof(page)) {
-		if (pread(fd, page, sizeof(page), (off_t)(off + done)) <= 0)
-			return;
+	while (done < size) {
+		size_t want =
+			size - done < sizeof(page) ? size - done : sizeof(page);
+		ssize_t n = pread(fd, page, want, (off_t)(off + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break; /* the rest has not left the memory */
+		done += (size_t)n;
 	}
+	return 0;
 }
 
 void spool_advance(struct spool *spool, struct spool_reader *reader,

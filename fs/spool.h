@@ -125,8 +125,11 @@ ssize_t spool_read(struct spool *spool, uint64_t off, size_t size,
 		   struct spool_slice *slice);
 void spool_slice_release(struct spool *spool, struct spool_slice *slice);
 
-/* Brings the bytes into the page cache. May block on the disk. */
-void spool_fetch(struct spool *spool, uint64_t off, size_t size);
+/*
+ * Brings the bytes into the page cache. May block on the disk. 0 or a negative
+ * errno.
+ */
+int spool_fetch(struct spool *spool, uint64_t off, size_t size);
 
 /* The reader has had everything before pos. */
 void spool_advance(struct spool *spool, struct spool_reader *reader,

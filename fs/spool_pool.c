@@ -67,6 +67,12 @@ bool spool_pool_take_memory(struct spool_pool *pool, uint64_t bytes, bool force)
 	return true;
 }
 
+bool spool_pool_over(struct spool_pool *pool)
+{
+	auto_lock(&pool->lock);
+	return pool->memory > pool->limits.memory_total;
+}
+
 bool spool_pool_take_disk(struct spool_pool *pool, uint64_t bytes)
 {
 	auto_lock(&pool->lock);

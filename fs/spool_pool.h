@@ -27,6 +27,7 @@ const struct spool_limits *spool_pool_limits(const struct spool_pool *pool);
 /* The account. force: take it although it is over the limit. */
 bool spool_pool_take_memory(struct spool_pool *pool, uint64_t bytes,
 			    bool force);
+bool spool_pool_over(struct spool_pool *pool); /* more memory than allowed */
 bool spool_pool_take_disk(struct spool_pool *pool, uint64_t bytes);
 void spool_pool_give(struct spool_pool *pool, uint64_t memory, uint64_t disk);
 

@@ -44,11 +44,13 @@ struct statement *statement_create(struct loop *loop, struct spool_pool *pool,
 	s->event.run = on_event;
 	buf_init(&s->notices, MAX_NOTICES);
 	(void)pthread_mutex_init(&s->lock, NULL);
-	s->sql = strndup(text, len);
+	s->sql = malloc(len + 1);
 	if (s->sql == NULL) {
 		statement_unref(s);
 		return NULL;
 	}
+	memcpy(s->sql, text, len);
+	s->sql[len] = '\0';
 	return s;
 }
 
@@ -197,12 +199,16 @@ void statement_finish(struct statement *s, int rc, const struct err *err)
 	bool was_cancelled;
 	size_t n = 0;
 
-	was_cancelled = rc == -ECANCELED;
-	rc = true_code(s, rc);
 	{
 		auto_lock(&s->lock);
 		if (s->state >= STATEMENT_DONE)
 			return;
+		if (s->cut && rc == -ENOTCONN) {
+			s->unknown_outcome = true;
+			rc = -ECANCELED;
+		}
+		was_cancelled = rc == -ECANCELED;
+		rc = true_code(s, rc);
 		s->state = rc == 0            ? STATEMENT_DONE
 			   : rc == -ECANCELED ? STATEMENT_CANCELLED
 					      : STATEMENT_FAILED;
@@ -230,14 +236,16 @@ void statement_finish(struct statement *s, int rc, const struct err *err)
 	statement_changed(s);
 }
 
+void statement_cut(struct statement *s)
+{
+	auto_lock(&s->lock);
+	s->cut = true;
+}
+
 void statement_give_up(struct statement *s)
 {
-	{
-		auto_lock(&s->lock);
-		if (s->state < STATEMENT_DONE)
-			s->unknown_outcome = true;
-	}
-	statement_finish(s, -ECANCELED, NULL);
+	statement_cut(s);
+	statement_finish(s, -ENOTCONN, NULL);
 }
 
 int statement_code(struct statement *s)

@@ -90,6 +90,7 @@ struct statement {
 
 	pthread_mutex_t lock;
 	enum statement_state state; /* lock */
+	bool cut;                   /* lock; see statement_cut() */
 	bool unknown_outcome;       /* lock; it may still run at the server */
 	struct err err;             /* lock */
 	struct diagnosis diagnosis; /* lock */
@@ -130,9 +131,12 @@ void statement_set_state(struct statement *s, enum statement_state state);
 void statement_finish(struct statement *s, int rc, const struct err *err);
 
 /*
- * The same when nobody knows whether the server still works on it: the worker
- * did not come back.
+ * Its connection is about to be cut: when it ends by that, nobody knows
+ * whether the server still works on it.
  */
+void statement_cut(struct statement *s);
+
+/* The end when the worker did not come back: nobody knows either. */
 void statement_give_up(struct statement *s);
 
 /* Posts a change to the loop. Any thread. */

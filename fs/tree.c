@@ -193,10 +193,18 @@ static int make_entry(struct node **out, const struct view *v,
 		return -ENOMEM;
 	if (v->conn != NULL)
 		node->conn = connection_ref(v->conn);
+	/* vim refuses to write what is not the file that it has read. */
+	if (e->ops == &query_ops)
+		node->ino = NODE_LASTING_INO | v->dir->id;
 	if (e->callers) {
 		node->uid = v->caller->uid;
 		node->gid = v->caller->gid;
 	}
+	if (e->callers && v->conv != NULL)
+		node->conv = conversation_ref(v->conv);
+	node->reader_uid = v->caller->uid;
+	node->reader_pid_ns = v->caller->pid_ns;
+	node->reader_user_ns = v->caller->user_ns;
 	if (e->text != NULL) {
 		buf_init(&text, MAX_TEXT);
 		e->text(&text, v);

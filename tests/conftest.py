@@ -117,7 +117,8 @@ def mount(test_dir, request):
     The names are the conn_ids; one that is no Python name comes in a dict as
     the first argument. settings: object of that name in the specs; files: more
     files for SOURCE, {name: text or object}; options: for -o; env: of the
-    daemon. When the test ends, each mount has to end cleanly: Mount.stop().
+    daemon; flags: more of the command line (-d). When the test ends, each mount
+    has to end cleanly: Mount.stop().
     """
     mounted = []
 
@@ -128,11 +129,12 @@ def mount(test_dir, request):
         files=None,
         options=(),
         env=None,
+        flags=(),
         **specs,
     ):
         where = test_dir / f"mount{len(mounted)}"
         specs = {**(more_specs or {}), **specs}
-        m = mounts.Mount(where, specs, settings, files, options, env)
+        m = mounts.Mount(where, specs, settings, files, options, env, flags)
         m.start()
         mounted.append(m)
         return m

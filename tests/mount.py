@@ -82,7 +82,14 @@ class Mount:
     """Made by the fixture of the same name, which says what the arguments are."""
 
     def __init__(
-        self, where, specs, settings=None, files=None, options=(), env=None
+        self,
+        where,
+        specs,
+        settings=None,
+        files=None,
+        options=(),
+        env=None,
+        flags=(),
     ):
         self.dir = pathlib.Path(where)
         # Pure: a test that tried to look in would have no method for it.
@@ -94,6 +101,7 @@ class Mount:
         self.settings = {"spool_dir": str(self.spool), **(settings or {})}
         self.options = ["allow_other", *options]
         self.env = dict(env or {})
+        self.flags = list(flags)
         self.secrets = set()
         self.process = None
         self._clients = []
@@ -159,7 +167,7 @@ class Mount:
         env = {"PATH": clients.PATH, "LANG": "C.UTF-8", "TZ": "UTC"}
         env.update(sanitizer_env(self.dir / "sanitizer"))
         env.update(self.env)
-        argv = [str(BINARY), "-f", "-o", ",".join(self.options)]
+        argv = [str(BINARY), "-f", *self.flags, "-o", ",".join(self.options)]
         argv += [str(self.config), str(self.mnt)]
         with open(self.log_file, "ab") as log:
             # It ends with the thread that started it, however that ends.

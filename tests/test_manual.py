@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""The manual page says what the code accepts, and nothing else."""
+
+import re
+
+import servers
+from mount import ROOT
+
+MANUAL = (ROOT / "docs/connfs.1.md").read_text()
+
+
+def section(title):
+    """Text below a heading, up to the next."""
+    return re.search(
+        rf"^#+ {title}\n(.*?)(?=^#+ |\Z)", MANUAL, re.M | re.S
+    ).group(1)
+
+
+def rows(title):
+    """The cells of the rows of a section's table."""
+    table = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def documented(title):
+    return sorted(row[0].split()[0].strip("`") for row in rows(title))
+
+
+def source(path):
+    return (ROOT / path).read_text()
+
+
+def spec_keys():
+    """{key: scope} of what a connection may have."""
+    text = source("fs/config_spec.c")
+    table = text[text.index("fields[] = {") : text.index("N_FIELDS")]
+    found = re.findall(r'(?:FIELD|OTHER)\("(\w+)"(?:[^()]|\([^)]*\))*?(\w+)\)', table)
+    return dict(found)
+
+
+def test_every_setting_is_in_the_manual():
+    accepted = re.findall(r'\bRULE\("(\w+)"', source("fs/config_settings.c"))
+
+    assert len(accepted) > 5
+    assert documented("Settings") == sorted(accepted)
+
+
+# So is the usage that connfs shows.
+def test_every_setting_is_in_the_usage(connfs):
+    accepted = re.findall(r'\bRULE\("(\w+)"', source("fs/config_settings.c"))
+    usage = connfs("--help").check().out
+
+    assert [key for key in accepted if key not in usage] == []
+
+
+def test_every_key_of_a_connection_is_in_the_manual():
+    keys = spec_keys()
+    later = re.search(r"not supported yet: (.*?)\. ", section("Connections"), re.S)
+
+    assert set(keys.values()) == {"ANY", "LOGIN", "LAX", "UNUSED", "LATER"}
+    assert documented("Connections") == sorted(
+        key for key, scope in keys.items() if scope != "LATER"
+    )
+    assert sorted(re.findall(r"`(\w+)`", later.group(1))) == sorted(
+        key for key, scope in keys.items() if scope == "LATER"
+    )
+
+
+def test_every_type_is_in_the_manual_with_its_port():
+    text = source("fs/engines.c")
+    ports = dict(re.findall(r"(\w+_PORT) = (\d+)", text))
+    libpq = re.findall(r'LIBPQ\("([^"]+)", (\w+),', text)
+    accepted = {name: ports[port] for name, port in libpq}
+    accepted["sqlite3"] = ""
+
+    shown = {row[0].strip("`"): row[1] for row in rows("Types")}
+
+    assert shown == accepted
+
+
+def test_every_option_is_in_the_manual():
+    text = source("fs/options.c")
+    short = re.search(r'getopt_long\(argc, argv, "(\w[\w:]*)"', text).group(1)
+    known = {f"-{c}" for c in short.replace(":", "")} - {"-h", "-V"}
+    known |= {f"--{name}" for name in re.findall(r'\{"(\w+)", \w+_argument', text)}
+
+    assert set(documented("Options")) == known
+
+
+# The tree of a real mount, with a result in it.
+def test_every_file_of_the_mount_is_in_the_manual(mount, test_dir):
+    m = mount(CONN=servers.Sqlite(test_dir / "a.db").spec())
+    m_list = m.sh(
+        'echo "select 1;" >"$C/query.sql"; cd "$M"; find . -type f -printf "%P %m\\n"'
+    ).check()
+    there = dict(line.rsplit(" ", 1) for line in m_list.lines)
+    there["CONN/results/N.csv"] = there.pop("CONN/results/1.csv")
+
+    shown = {row[0].strip("`"): row[1].lstrip("0") for row in rows("Files")}
+
+    assert shown == there

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: MIT
+"""Servers that cannot be reached, refuse, or go away: design 5, and the issue's
+"a dropped server connection is noticed before a statement is sent"."""
+
+import os
+import signal
+import socket
+
+import pytest
+
+import mount as mounts
+from clients import wait_for
+from programs import run_text
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+# Nobody listens there.
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_closed_port_is_econnrefused(mount, pg, host):
+    m = mount(db=pg.spec(host=host, port=free_port()))
+
+    outcome = run_text(m, "select 1;")
+
+    assert (outcome.writes, outcome.result) == (["ECONNREFUSED"], "ECONNREFUSED")
+    assert "refused" in outcome.error
+    assert "127.0.0.1" in outcome.error
+    assert outcome.status["state"] == "failed"
+
+
+def test_a_missing_socket_is_econnrefused_or_unreachable(mount, pg, test_dir):
+    m = mount(db=pg.spec(host=str(test_dir)))
+
+    outcome = run_text(m, "select 1;")
+
+    assert outcome.writes == ["EHOSTUNREACH"]
+    assert str(test_dir) in outcome.error
+
+
+# RFC 2606: this name never exists.
+def test_an_unknown_name_is_ehostunreach(mount, pg):
+    m = mount(db=pg.spec(host="nowhere.invalid"))
+
+    outcome = run_text(m, "select 1;")
+
+    assert (outcome.writes, outcome.result) == (["EHOSTUNREACH"], "EHOSTUNREACH")
+    assert "nowhere.invalid" in outcome.error
+
+
+# A server that takes the connection and never answers.
+def test_a_silent_server_is_etimedout(mount, pg):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        m = mount(db=pg.spec(host="127.0.0.1", port=port, connect_timeout=0.5))
+
+        outcome = run_text(m, "select 1;")
+
+    assert (outcome.writes, outcome.result) == (["ETIMEDOUT"], "ETIMEDOUT")
+    assert "timed out" in outcome.error
+    assert 500 <= outcome.status["elapsed_ms"] < 5000
+
+
+# A login that hangs can be cancelled as well as a statement.
+def test_ctrl_c_ends_a_login_that_hangs(mount, pg):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        m = mount(db=pg.spec(host="127.0.0.1", port=silent.getsockname()[1]))
+        client = m.start_sh("echo 'select 1;' > $C/query.sql")
+        connection, _ = silent.accept()
+        client.wait_parked()
+
+        with connection:
+            client.signal(2)
+            result = client.wait()
+
+    assert result.rc == -2
+    assert result.elapsed < 8
+
+
+def test_a_wrong_password_is_eacces(mount, pg):
+    m = mount(db=pg.spec(password_plain="Not-The-Password"))
+
+    outcome = run_text(m, "select 1;")
+
+    assert (outcome.writes, outcome.result) == (["EACCES"], "EACCES")
+    assert outcome.status["sqlstate"] == "28P01"
+    assert 'password authentication failed for user "app"' in outcome.error
+    assert "Not-The-Password" not in str(outcome)
+
+
+def test_a_login_that_may_not_is_eacces(mount, pg):
+    pg.create_user("barred")
+    pg.sql("alter role barred nologin")
+    m = mount(db=pg.spec(user="barred"))
+
+    outcome = run_text(m, "select 1;")
+
+    assert outcome.writes == ["EACCES"]
+    assert outcome.status["sqlstate"].startswith("28")
+
+
+# No credentials, no network: the reason stands in creds/error, too.
+def test_credentials_that_cannot_be_had_are_ekeyrejected(mount, pg, test_dir):
+    missing = str(test_dir / "missing")
+    m = mount(db=pg.spec(password_plain=None, password_file=missing))
+
+    outcome = run_text(m, "select 1;")
+
+    assert (outcome.writes, outcome.result) == (["EKEYREJECTED"], "EKEYREJECTED")
+    assert missing in outcome.error
+    assert missing in m.read("db", "creds", "error")
+
+
+# The database cannot be opened: as good as no server.
+def test_a_sqlite_file_that_cannot_be_opened(mount):
+    host = "/nowhere/at/all.db"
+    m = mount(db={"type": "sqlite3", "enabled": True, "host": host})
+
+    outcome = run_text(m, "select 1 from sqlite_master;")
+
+    assert (outcome.writes, outcome.result) == (["EHOSTUNREACH"], "EHOSTUNREACH")
+    assert not os.path.exists("/nowhere")
+
+
+def test_a_file_that_is_no_database_is_eio(mount, test_dir):
+    path = test_dir / "text.db"
+    path.write_text("This is not a database, but long enough to be one.\n" * 100)
+    m = mount(db={"type": "sqlite3", "enabled": True, "host": str(path)})
+
+    outcome = run_text(m, "select 1 from sqlite_master;")
+
+    assert outcome.writes == ["EIO"]
+    assert "not a database" in outcome.error
+
+
+@pytest.fixture
+def slow_reader(mount, pg_server):
+    """A server, and a client that reads a stream of it a little at a time."""
+    server = pg_server()
+    tight = {"spool_memory": 65536, "spool_memory_total": 65536, "spool_disk": 0}
+    m = mount(db=server.spec(), settings=tight)
+    flag = m.dir / "go"
+    client = m.start_python(
+        f"""
+import os, time
+conn = os.environ["C"]
+open(conn + "/query.sql", "w").write("select generate_series(1, 1000000000) as n;")
+result = open(conn + "/result.csv", "rb", 0)
+size = len(result.read(100))
+print(size, flush=True)
+while not os.path.exists("{flag}"):
+    time.sleep(0.01)
+try:
+    while True:
+        data = result.read(65536)
+        size += len(data)
+        if not data:
+            print("end of file")
+            break
+except OSError as e:
+    print(os.strerror(e.errno))
+print(open(conn + "/error").read())
+print(open(conn + "/status.json").read())
+"""
+    )
+    wait_for(lambda: client.stdout, "it has read some")
+    yield server, client, flag
+
+
+# Not a clean end: what came before it must not pass for the whole.
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGQUIT", "SIGINT"])
+def test_a_reader_is_told_that_the_server_went_away(slow_reader, how):
+    server, client, flag = slow_reader
+
+    server.stop_server(getattr(signal, how))
+    flag.touch()
+
+    result = client.wait().check()
+    assert result.lines[1] == "Input/output error"
+    assert '"complete": false' in result.out
+    assert '"state": "failed"' in result.out
+    assert "ERRNO:  ENOTCONN" in result.out
+
+
+# And the next statement finds the server that was started again.
+def test_a_restarted_server_is_used_at_once(mount, pg_server):
+    server = pg_server()
+    m = mount(db=server.spec())
+    flag = m.dir / "go"
+    client = m.start_sh(
+        "echo 'select 1 as a;' > $C/query.sql; cat $C/result.csv;"
+        f" while ! [ -e {flag} ]; do sleep 0.01; done;"
+        " echo 'select 2 as b;' > $C/query.sql && cat $C/result.csv"
+    )
+    wait_for(lambda: client.stdout, "its session is idle")
+    server.stop_server()
+    server.launch()
+
+    flag.touch()
+
+    assert client.wait().check().out == "a\n1\nb\n2\n"
+
+
+@pytest.fixture
+def paused(mount, pg, database):
+    """paused(first, then): a client that runs two scripts, with a pause in
+    between, which ends when the flag is there; the client and the flag."""
+    pg.sql("create table t (n integer)", database=database, user="app")
+    m = mount(db=pg.spec(database=database))
+    flag = m.dir / "go"
+
+    def start(first, then):
+        client = m.start_sh(
+            f"echo '{first}' > $C/query.sql; echo ready;"
+            f" while ! [ -e {flag} ]; do sleep 0.01; done;"
+            f" echo '{then}' > $C/query.sql; echo rc $?; cat $C/result.csv $C/error",
+            shell="bash",
+        )
+        wait_for(lambda: client.stdout, "the first script is over")
+        return client, flag
+
+    return start
+
+
+def drop_sessions(pg):
+    """All of connfs's, and waits until they are gone."""
+    ids = pg.sql(
+        "select pid, pg_terminate_backend(pid) from pg_stat_activity"
+        " where application_name like 'connfs-%' and application_name <> 'connfs-tests'"
+    )
+    assert ids
+    pg.wait_until_idle()
+
+
+# A connection that was dropped while it was idle is no failure of the next
+# statement, of a writing one as little.
+@pytest.mark.parametrize(
+    "then, expected",
+    [
+        ("select 2 as b;", "b\n2\n"),
+        ("insert into t values (1) returning n as b;", "b\n1\n"),
+    ],
+)
+def test_a_connection_dropped_while_idle_is_not_noticed(paused, pg, then, expected):
+    client, flag = paused("select 1;", then)
+
+    drop_sessions(pg)
+    flag.touch()
+
+    assert client.wait().check().out == "ready\nrc 0\n" + expected
+
+
+# But what was in the session is gone, and the statement may count on it.
+@pytest.mark.parametrize(
+    "first, lost",
+    [
+        ("begin;", "transaction was rolled back"),
+        ("begin; insert into t values (1);", "transaction was rolled back"),
+        ("create temp table mine (n integer);", "temporary tables"),
+        ("set search_path = pg_catalog;", "settings"),
+    ],
+)
+def test_a_session_dropped_with_state_in_it_is_told(paused, pg, database, first, lost):
+    client, flag = paused(first, "insert into public.t values (2);")
+
+    drop_sessions(pg)
+    flag.touch()
+
+    result = client.wait()
+    assert result.lines[:2] == ["ready", "rc 1"]
+    assert "Transport endpoint is not connected" in result.err
+    assert lost in result.out
+    assert pg.sql("select n from t", database=database) == []
+
+
+# Told once: the one after that has a session anew.
+def test_after_a_lost_transaction_statements_run_again(paused, pg):
+    client, flag = paused(
+        "begin;", "select 2;' > $C/query.sql; echo 'select 3 as c;"
+    )
+
+    drop_sessions(pg)
+    flag.touch()
+
+    assert client.wait().out == "ready\nrc 0\nc\n3\n"
+
+
+# Nobody knows whether an INSERT that was under way has happened: it is not
+# run again.
+def test_a_connection_lost_while_running_is_enotconn(mount, pg, database):
+    pg.sql("create table t (n integer)", database=database, user="app")
+    m = mount(db=pg.spec(database=database))
+    client = m.start_sh(
+        "echo 'insert into t select 1 from pg_sleep(600);' > $C/query.sql;"
+        " cat $C/result.csv; cat $C/error",
+        shell="bash",
+    )
+    pg.wait_until_running("pg_sleep")
+
+    drop_sessions(pg)
+
+    result = client.wait()
+    assert result.err.count("Transport endpoint is not connected") == 2
+    assert "terminating connection due to administrator command" in result.out
+    assert result.out.endswith("ERRNO:  ENOTCONN\n")
+    assert pg.sql("select n from t", database=database) == []
+    assert pg.log.count("insert into t select 1 from pg_sleep(600)") >= 1
+    assert pg.running("pg_sleep") == []
+
+
+FAKE = {"type": "fake", "enabled": True}
+
+
+# The fake fails after some rows have been delivered: EIO for the one who
+# reads, and the statement's own errno for who opens it then.
+def test_a_failure_after_rows_is_eio_for_the_reader(mount):
+    m = mount(db=FAKE, settings={"settle_time": 0, "spool_memory": 4096})
+
+    result = m.python(
+        """
+import errno, os
+conn = os.environ["C"]
+open(conn + "/query.sql", "w").write(os.environ["SQL"])
+fd = os.open(conn + "/result.csv", os.O_RDONLY)
+size = 0
+try:
+    while data := os.read(fd, 65536):
+        size += len(data)
+    print("end of file")
+except OSError as e:
+    print(size > 100000, errno.errorcode[e.errno])
+try:
+    open(conn + "/result.csv")
+except OSError as e:
+    print(errno.errorcode[e.errno])
+print(open(conn + "/error").readline(), end="")
+""",
+        env={"SQL": "fail 40P01 after 1000000;"},
+    )
+
+    assert result.check().lines[:2] == ["True EIO", "EAGAIN"]
+    assert result.lines[2].startswith("ERROR:  40P01")
+
+
+def test_a_connection_lost_after_rows_is_eio_for_the_reader(mount):
+    m = mount(db=FAKE, settings={"settle_time": 0, "spool_memory": 4096})
+
+    result = m.sh(
+        "echo 'lose after 1000000;' > $C/query.sql; cat $C/result.csv | wc -l;"
+        " cat $C/result.csv; cat $C/error"
+    )
+
+    assert int(result.lines[0]) > 0
+    assert "Input/output error" in result.err
+    assert "Transport endpoint is not connected" in result.err
+    assert result.out.endswith("ERRNO:  ENOTCONN\n")
+
+
+# The end of the mount with work under way leaves nothing at the server.
+def test_umount_cancels_and_rolls_back(mount, pg, database):
+    pg.sql("create table t (n integer)", database=database, user="app")
+    m = mount(db=pg.spec(database=database))
+    flag = m.dir / "go"
+    holder = m.start_sh(
+        "echo 'begin; insert into t values (1);' > $C/query.sql; echo begun;"
+        f" while ! [ -e {flag} ]; do sleep 0.01; done"
+    )
+    running = m.start_sh("echo 'select pg_sleep(600);' > $C/query.sql")
+    wait_for(lambda: holder.stdout, "the transaction has begun")
+    pg.wait_until_running("pg_sleep")
+
+    os.kill(m.pid, signal.SIGTERM)
+
+    assert running.wait().rc != 0
+    pg.wait_until_idle()
+    assert pg.sql("select n from t", database=database) == []
+    wait_for(lambda: mounts.connection_of(m.mnt) is None, "the mount is gone")
+    flag.touch()
+    holder.wait()

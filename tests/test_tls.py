@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""Which servers are believed, and what goes encrypted."""
+
+import json
+import shutil
+
+import pytest
+
+TLS = (
+    "select ssl, version from pg_stat_ssl where pid = pg_backend_pid();",
+    "ssl,version\nt,TLSv1.3\n",
+)
+
+
+def bash(m, script):
+    return m.sh(script, shell="bash")
+
+
+@pytest.fixture
+def tls_dir(test_dir):
+    """Of the test alone: what belongs to root is believed."""
+    path = test_dir / "tls"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def ca(pg, tls_dir):
+    """ca(name) is a copy of a certificate of the server, which root owns."""
+
+    def make(name="ca"):
+        source = {"ca": pg.ca, "other": pg.other_ca}[name]
+        return str(shutil.copy(source, tls_dir / f"{name}.crt"))
+
+    return make
+
+
+# What each mode promises is kept with a server that can keep it.
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"ssl": True},
+        {"sslmode": "require"},
+        {"sslmode": "prefer"},
+        {},
+        {"sslmode": "verify-ca"},
+        {"sslmode": "verify-full"},
+        {"ssl": True, "sslmode": "verify-full"},
+    ],
+    ids=str,
+)
+def test_a_session_is_encrypted(mount, pg, ca, fields):
+    verified = fields.get("sslmode", "").startswith("verify")
+    own = {"ca_cert": ca()} if verified else {}
+    m = mount(db=pg.spec(tcp=True, **fields, **own))
+
+    assert m.query(TLS[0]).check().out == TLS[1]
+
+
+@pytest.mark.parametrize("mode", ["disable", "allow"])
+def test_a_session_is_plain_when_that_is_asked_for(mount, pg, mode):
+    m = mount(db=pg.spec(tcp=True, sslmode=mode))
+
+    seen = m.query("select ssl from pg_stat_ssl where pid = pg_backend_pid();")
+
+    assert seen.check().out == "ssl\nf\n"
+
+
+# No mode that verifies believes a certificate of somebody else; require does
+# not once it is told whom to believe.
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+def test_a_certificate_of_another_ca_is_refused(mount, pg, ca, mode):
+    m = mount(db=pg.spec(tcp=True, sslmode=mode, ca_cert=ca("other")))
+
+    refused = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"')
+
+    assert "No route to host" in refused.err
+    assert "certificate verify failed" in refused.out
+    assert pg.activity() == []
+
+
+# verify-full is about the name, verify-ca is not.
+@pytest.mark.parametrize("mode, good", [("verify-full", False), ("verify-ca", True)])
+def test_a_certificate_for_another_name(mount, pg, ca, mode, good):
+    spec = pg.spec(
+        tcp=True,
+        sslmode=mode,
+        ca_cert=ca(),
+        host="db.example.invalid",
+        connect_to=f"127.0.0.1:{pg.port}",
+    )
+    m = mount(db=spec)
+
+    asked = bash(m, f'echo "{TLS[0]}" >"$C/query.sql" && cat "$C/result.csv"')
+
+    assert asked.out == (TLS[1] if good else "")
+    assert ("No route to host" in asked.err) == (not good)
+    if not good:
+        said = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"').out
+        assert 'does not match host name "db.example.invalid"' in said
+
+
+# connect_to is where to dial; host stays the name that is verified.
+def test_connect_to_verifies_the_name_of_host(mount, pg, ca):
+    spec = pg.spec(
+        tcp=True,
+        sslmode="verify-full",
+        ca_cert=ca(),
+        host="localhost",
+        port=1,
+        connect_to=f"127.0.0.1:{pg.port}",
+    )
+    m = mount(db=spec)
+
+    assert m.query(TLS[0]).check().out == TLS[1]
+    shown = json.loads(m.read("db", "connection.json"))
+    assert (shown["host"], shown["port"]) == ("localhost", 1)
+    assert shown["connect_to"] == f"127.0.0.1:{pg.port}"
+    assert shown["sslmode"] == "verify-full"
+
+
+# A server without TLS is not talked to when it was asked for.
+@pytest.mark.parametrize("fields", [{"ssl": True}, {"sslmode": "require"}], ids=str)
+def test_a_server_without_tls_is_refused(mount, pg_server, fields):
+    server = pg_server(ssl="off")
+    m = mount(db=server.spec(tcp=True, **fields))
+
+    refused = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"')
+
+    assert refused.err != ""
+    assert "server does not support SSL, but SSL was required" in refused.out
+    assert "password authentication" not in server.log
+
+
+# What cannot be kept is refused before anything is sent.
+@pytest.mark.parametrize(
+    "fields, why",
+    [
+        (
+            {"sslmode": "verify-full"},
+            'sslmode: "verify-full" needs ca_cert, a PEM file (the system\'s:'
+            " /etc/ssl/certs/ca-certificates.crt)",
+        ),
+        (
+            {"ssl": True, "sslmode": "prefer"},
+            'sslmode: "prefer" is weaker than "ssl": true promises',
+        ),
+        ({"ssl": "yes"}, "ssl: must be true or false, without quotes"),
+        (
+            {"sslmode": "strict"},
+            "sslmode: must be one of disable, allow, prefer, require, verify-ca,"
+            " verify-full",
+        ),
+        (
+            {"ca_cert": "/etc/ssl/certs/ca-certificates.crt", "sslmode": "prefer"},
+            'ca_cert: nothing is verified without "ssl": true, or sslmode require'
+            " or stronger",
+        ),
+        (
+            {"sslmode": "verify-ca", "ca_cert": "/nowhere/ca.crt"},
+            "ca_cert: /nowhere: No such file or directory",
+        ),
+        (
+            {"sslmode": "verify-ca", "ca_cert": "ca.crt"},
+            "ca_cert: must be an absolute path",
+        ),
+        (
+            {"host": "/run/postgresql", "ssl": True},
+            "ssl: there is no TLS with a unix socket",
+        ),
+        (
+            {"connect_to": "localhost"},
+            'connect_to: must be "host:port" or "[v6]:port"',
+        ),
+        ({"connect_to": "localhost:0"}, "connect_to: must be from 1 to 65535"),
+    ],
+)
+def test_promises_that_cannot_be_kept_are_spec_errors(
+    connfs, pg, test_dir, fields, why
+):
+    path = test_dir / "spec.json"
+    spec = {"conn_id": "db", **pg.spec(**{"host": "localhost", **fields})}
+    path.write_text(json.dumps(spec))
+    path.chmod(0o600)
+
+    checked = connfs("--check", path)
+
+    assert (checked.rc, checked.out) == (1, f"BAD  {path}: db: {why}\n")
+
+
+# Who can write the file decides which servers are believed.
+def test_a_ca_that_others_can_write_is_refused(connfs, pg, test_dir, ca):
+    path, trusted = test_dir / "spec.json", ca()
+    (test_dir / "tls/ca.crt").chmod(0o666)
+    spec = pg.spec(tcp=True, sslmode="verify-ca", ca_cert=trusted)
+    path.write_text(json.dumps({"conn_id": "db", **spec}))
+    path.chmod(0o600)
+
+    checked = connfs("--check", path)
+
+    assert checked.out == (
+        f"BAD  {path}: db: ca_cert: {trusted} can be written by others than its"
+        " owner: chmod go-w\n"
+    )
+
+
+# libpq verifies nothing when the file is gone, and says nothing of it.
+def test_a_ca_that_has_gone_is_no_reason_to_believe(mount, pg, ca, tls_dir):
+    m = mount(db=pg.spec(tcp=True, sslmode="require", ca_cert=ca()))
+    (tls_dir / "ca.crt").unlink()
+
+    refused = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"')
+
+    assert refused.err != ""
+    assert "ca_cert" in refused.out
+    assert pg.activity() == []
