@@ -27,7 +27,7 @@ struct backend {
 /* Embedded as the first member of every driver's session struct. */
 struct db {
 	const struct backend *backend; /* set by db.c */
-	bool in_transaction;	       /* the driver keeps these up to date */
+	bool in_transaction;           /* the driver keeps these up to date */
 	bool std_strings;
 	int server_pid;
 };

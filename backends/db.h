@@ -21,17 +21,17 @@ struct err;
 
 /* Borrowed for the length of the call; drivers copy what they keep. */
 struct db_params {
-	const char *host;	  /* name, address, socket directory, or file */
-	uint16_t port;		  /* 0: the backend's default */
+	const char *host;         /* name, address, socket directory, or file */
+	uint16_t port;            /* 0: the backend's default */
 	const char *connect_host; /* dialled instead of host; null: host */
-	uint16_t connect_port;	  /* 0: port */
-	const char *database;	  /* null: the server's default */
+	uint16_t connect_port;    /* 0: port */
+	const char *database;     /* null: the server's default */
 	const char *user;
 	const char *password; /* null: none; fresh for every open and cancel */
 	const char *application_name; /* whole; drivers cut to their limit */
-	const char *sslmode; /* libpq's words; null: "prefer" */
-	const char *ca_cert; /* PEM file; null: none */
-	const char *init_sql; /* run once after login; null: none */
+	const char *sslmode;          /* libpq's words; null: "prefer" */
+	const char *ca_cert;          /* PEM file; null: none */
+	const char *init_sql;         /* run once after login; null: none */
 	bool read_only;
 	unsigned connect_timeout_ms;   /* 0: none */
 	unsigned statement_timeout_ms; /* 0: none */
@@ -46,7 +46,7 @@ struct db_column {
 
 struct db_cell {
 	const char *data; /* null: SQL NULL; not null-terminated */
-	size_t len;	  /* bytes */
+	size_t len;       /* bytes */
 };
 
 /* What the server said of a failure. Strings may be null, all are UTF-8. */
@@ -112,7 +112,7 @@ int db_check(struct db *db, struct err *err);
 /* The state after the last statement. */
 bool db_in_transaction(const struct db *db); /* a failed one counts */
 bool db_std_strings(const struct db *db);    /* backslashes are literal */
-int db_server_pid(const struct db *db);	     /* 0: not known */
+int db_server_pid(const struct db *db);      /* 0: not known */
 
 /*
  * Asks the server to end the statement that runs; too late is a no-op. Blocks

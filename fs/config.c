@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fs/config_internal.h"
+#include "fs/config.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -12,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/secret.h"
+#include "fs/config_internal.h"
 
 enum { SPECS_MAX = 10000 };
 

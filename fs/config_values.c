@@ -294,6 +294,11 @@ static size_t min3(size_t a, size_t b, size_t c)
 
 enum { GUESS_MAX = 40 }; /* bytes; longer words are not compared */
 
+static bool same_letter(char a, char b)
+{
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
 /* Insertions, deletions and replacements, letters in any case. */
 static size_t edit_distance(const char *a, const char *b)
 {
@@ -307,11 +312,10 @@ static size_t edit_distance(const char *a, const char *b)
 		row[0] = i + 1;
 		for (size_t j = 1; j <= n; j++) {
 			size_t above = row[j];
-			bool same = tolower((unsigned char)a[i]) ==
-				    tolower((unsigned char)b[j - 1]);
+			size_t change = same_letter(a[i], b[j - 1]) ? 0 : 1;
 
 			row[j] = min3(above + 1, row[j - 1] + 1,
-				      diagonal + (same ? 0 : 1));
+				      diagonal + change);
 			diagonal = above;
 		}
 	}

@@ -75,6 +75,7 @@ static int open_session(struct connection *c, struct conversation *conv)
 	conv->session = session_create(&config);
 	if (conv->session == NULL)
 		return -ENOMEM;
+	conv->session_used = false;
 	c->n_sessions++;
 	(void)connection_ref(c); /* until on_session_closed() */
 	return 1;
@@ -91,14 +92,41 @@ static bool is_outdated(const struct connection *c, struct session *session)
 	return !state.busy && !state.keeps_state;
 }
 
+/* More wait for a session than are about to become free. */
+static bool wanted(const struct connection *c)
+{
+	unsigned n_waiting = 0;
+
+	for (const struct conversation *v = c->waiting; v != NULL;
+	     v = v->next_waiting)
+		n_waiting++;
+	return n_waiting > c->n_closing;
+}
+
+/*
+ * A conversation that always has a next statement would keep its session for
+ * ever: after each one it is the others' turn.
+ */
+static bool must_yield(const struct connection *c,
+		       const struct conversation *conv)
+{
+	struct session_state state;
+
+	if (!conv->session_used || !wanted(c))
+		return false;
+	session_state(conv->session, &state);
+	return !state.busy && !state.keeps_state;
+}
+
 int connection_acquire(struct connection *c, struct conversation *conv)
 {
 	struct conversation **last = &c->waiting;
 
 	if (conv->session != NULL && is_outdated(c, conv->session))
 		connection_release(c, conv);
-	if (conv->session != NULL)
+	if (conv->session != NULL && !must_yield(c, conv))
 		return 1;
+	connection_release(c, conv);
 	if (c->waiting == NULL && c->n_sessions < c->spec->max_connections)
 		return open_session(c, conv);
 	if (!conv->waits_for_session) {
@@ -158,8 +186,6 @@ static struct conversation *find_spare(struct connection *c)
 
 void connection_serve(struct connection *c)
 {
-	unsigned n_waiting = 0;
-
 	while (c->waiting != NULL && c->n_sessions < c->spec->max_connections) {
 		struct conversation *conv = c->waiting;
 
@@ -168,10 +194,7 @@ void connection_serve(struct connection *c)
 			return;
 		conversation_kick(conv);
 	}
-	for (struct conversation *v = c->waiting; v != NULL;
-	     v = v->next_waiting)
-		n_waiting++;
-	while (n_waiting > c->n_closing) {
+	while (wanted(c)) {
 		struct conversation *spare = find_spare(c);
 
 		if (spare == NULL)

@@ -4,8 +4,8 @@
  * database sessions they may hold together. Thread of the loop.
  *
  * A conversation keeps the session it got. When all max_connections are in
- * use, one that is idle and holds no state is closed for whoever waits; the
- * others wait in turn.
+ * use, one that is idle and holds no state is closed for whoever waits, also
+ * before its next statement; the others wait in turn.
  */
 #ifndef CONNFS_FS_CONNECTION_H
 #define CONNFS_FS_CONNECTION_H

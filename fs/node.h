@@ -40,7 +40,7 @@ enum node_dir {
 
 struct node {
 	uint64_t id;
-	uint64_t ino; /* what stat shows; the id but for query.sql */
+	uint64_t ino;     /* what stat shows; the id but for query.sql */
 	uint64_t lookups; /* references the kernel holds */
 	struct node *hash_next;
 	enum node_dir dir;

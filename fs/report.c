@@ -227,7 +227,7 @@ void report_query(struct buf *out, const struct view *v)
 /* One line of text, without what would break the line. */
 static void one_line(struct buf *out, const char *text)
 {
-	for (size_t i = 0; text[i] != '\0' && i < 200; i++)
+	for (size_t i = 0; i < 200 && text[i] != '\0'; i++)
 		buf_puts(out, (unsigned char)text[i] < 0x20
 				      ? " "
 				      : (char[]){text[i], '\0'});

@@ -15,6 +15,7 @@
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/result.h"
+#include "fs/script_results.h"
 #include "fs/script_text.h"
 #include "fs/session.h"
 #include "fs/statement.h"
@@ -147,36 +148,12 @@ void script_unref(struct script *script)
 	free(script);
 }
 
-/* Result sets the current statement has begun since the last look. */
-static void collect_results(struct script *script)
-{
-	struct statement *s = script->current;
-
-	auto_lock(&s->lock);
-	for (; script->n_collected < s->n_results; script->n_collected++) {
-		if (script->n_results == SCRIPT_MAX_RESULTS) {
-			node_drop_result(script->results[0].result);
-			result_unref(script->results[0].result);
-			statement_unref(script->results[0].statement);
-			memmove(&script->results[0], &script->results[1],
-				sizeof(script->results[0]) *
-					(SCRIPT_MAX_RESULTS - 1));
-			script->n_results--;
-			script->first_result++;
-		}
-		script->results[script->n_results].result =
-			result_ref(s->results[script->n_collected]);
-		script->results[script->n_results].statement = statement_ref(s);
-		script->n_results++;
-	}
-}
-
 static void on_change(void *owner)
 {
 	struct script *script = script_ref(owner);
 	struct conversation *conv = conversation_ref(script->conv);
 
-	collect_results(script);
+	script_collect(script);
 	for (size_t i = 0; i < script->n_results; i++)
 		result_wake(script->results[i].result);
 	script_advance(script);
@@ -250,6 +227,7 @@ static void send_current(struct script *script)
 	conversation_add(conv, script);
 	if (s->timeout_ms > 0)
 		(void)loop_timer_start(s->loop, &s->timer, s->timeout_ms);
+	conv->session_used = true;
 	session_run(conv->session, s);
 }
 
@@ -292,7 +270,7 @@ static void finish_current(struct script *script)
 
 	if (!script->running || !statement_over(s))
 		return;
-	collect_results(script);
+	script_collect(script);
 	loop_timer_stop(s->loop, &s->timer);
 	s->on_change = NULL;
 	script->running = false;
@@ -576,64 +554,11 @@ void script_cancel(struct script *script, int reason)
 	(void)loop_timer_start(s->loop, &s->timer, CANCEL_MS);
 }
 
-void script_retire(struct script *script)
-{
-	for (size_t i = 0; i < script->n_results; i++) {
-		node_drop_result(script->results[i].result);
-		result_unref(script->results[i].result);
-		statement_unref(script->results[i].statement);
-	}
-	script->first_result += script->n_results;
-	script->n_results = 0;
-}
-
 void script_close(struct script *script)
 {
 	/* Text whose end nobody told: see rule 3 of design section 3. */
 	if (script->text.len > 0)
 		(void)script_flush(script, NULL);
-}
-
-int script_last_result(struct script *script, struct result **out,
-		       struct statement **statement)
-{
-	*out = NULL;
-	*statement = script->current;
-	if (script->rc < 0)
-		return script->rc;
-	if (script->pending != NULL || script->held)
-		return -EAGAIN;
-	if (script->running &&
-	    statement_state(script->current) < STATEMENT_STREAMING)
-		return -EAGAIN;
-	if (script->running)
-		collect_results(script);
-	if (script->n_results > 0) {
-		*out = script->results[script->n_results - 1].result;
-		*statement = script->results[script->n_results - 1].statement;
-	}
-	return 0;
-}
-
-static void on_opener_dying(struct request *rq)
-{
-	struct script *script = rq->owner;
-
-	request_list_remove(&script->openers, rq);
-	request_fail(rq, EINTR);
-	script_reader_died(script);
-}
-
-int script_wait_result(struct script *script, const struct request *rq)
-{
-	struct request *parked;
-
-	parked = request_park(mount_of(script)->requests, rq, on_opener_dying,
-			      script);
-	if (parked == NULL)
-		return -ENOMEM;
-	request_list_add(&script->openers, parked);
-	return 0;
 }
 
 void script_reader_left(struct script *script, struct result *result,
@@ -642,24 +567,4 @@ void script_reader_left(struct script *script, struct result *result,
 	if (early)
 		result->left_early = true;
 	check_abandoned(script);
-}
-
-void script_reader_died(struct script *script)
-{
-	struct statement *s = script->current;
-
-	if (script->running && script->waiters.first == NULL &&
-	    script->openers.first == NULL && !statement_is_read(s) &&
-	    s->traits.reads_only && atomic_load(&s->rows) == 0)
-		script_cancel(script, STOP_CANCEL);
-}
-
-struct result *script_result(struct script *script, uint64_t n,
-			     struct statement **statement)
-{
-	if (n < script->first_result ||
-	    n - script->first_result >= script->n_results)
-		return NULL;
-	*statement = script->results[n - script->first_result].statement;
-	return script->results[n - script->first_result].result;
 }

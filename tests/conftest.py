@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
+import json
 import os
 import pathlib
 import re
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -149,6 +151,32 @@ def mount(test_dir, request):
     if problems:
         request.config.failed_tests.add(request.node.nodeid)
         pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def source(test_dir):
+    """source(content) writes it to a SOURCE: one file."""
+
+    def write(content, name="connfs.json", mode=0o600):
+        path = test_dir / name
+        text = content if isinstance(content, str) else json.dumps(content)
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mountpoint(test_dir):
+    """For daemons in the background, which are gone when the test ends."""
+    mnt = test_dir / "mnt"
+    mnt.mkdir()
+    yield mnt
+    if mounts.connection_of(mnt):
+        mounts.abort_connection(mnt)
+        subprocess.run(["umount", "-l", mnt], check=True)
+    clients.kill_all(mounts.daemons_of(mnt))
 
 
 @pytest.fixture

@@ -78,6 +78,25 @@ def abort_connection(mnt):
         pass
 
 
+def daemons_of(mnt):
+    """Pids of connfs daemons that were started for this mountpoint."""
+    found = []
+    for pid, status in clients.all_status():
+        try:
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if status["Name"] == "connfs" and str(mnt).encode() in words:
+            found.append(int(pid))
+    return found
+
+
+def unmount_and_wait(mnt):
+    """umount(8); returns when the daemon in the background has gone as well."""
+    clients.sh('umount "$M"', env={"M": str(mnt)}).check()
+    wait_for(lambda: not daemons_of(mnt), "the daemon ends")
+
+
 class Mount:
     """Made by the fixture of the same name, which says what the arguments are."""
 

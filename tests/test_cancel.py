@@ -172,7 +172,7 @@ for my $i (1 .. 40) {
     ends = dict(line.split(" ", 1) for line in result.check().lines)
     assert len(ends) == 40
     assert set(ends.values()) <= {"ok", "EINTR"}
-    assert ends["1"] == "EINTR"
+    assert "EINTR" in ends.values()
     happened = [int(i) for i, end in ends.items() if end == "ok"]
     assert sorted(rows()) == happened
 

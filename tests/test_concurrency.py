@@ -185,6 +185,19 @@ def test_connections_are_given_in_turn(mount, pg, table):
     assert order == [(str(n),) for n in range(8)]
 
 
+# Nor can a conversation keep its session by always having a next statement.
+def test_a_conversation_that_never_rests_lets_others_in(mount, engine):
+    m = mount(db=engine.spec(max_connections=1))
+    loop = 'while :; do echo "select 1;" >"$C/query.sql"; done'
+    greedy = m.start_sh(f"{loop} & {loop} & {loop} & wait")
+    greedy.wait_parked()
+
+    for _ in range(10):
+        done = m.query(engine.series(2) + ";", timeout=5).check()
+        assert done.out == "n\n1\n2\n"
+    assert greedy.running
+
+
 # A session nobody uses is closed after idle_timeout; the next statement of the
 # conversation gets another one.
 def test_idle_timeout_closes_a_session(mount, pg, database, test_dir):
@@ -246,7 +259,7 @@ print(dict(seen))
 
     assert client.wait(30).check().out == "{b'n\\n1\\n2\\n3\\n': 500}\n"
     assert threads < 10
-    assert memory < 48 * 1024
+    assert memory < 48 * 1024 * SCALE
 
 
 # The same when there will be no rows: each is told why.
@@ -272,7 +285,8 @@ def test_readers_of_a_cancelled_statement_are_all_woken(mount, engine):
     number = m.sh('sed -n 2p "$M/.connfs/statements"').check().out.split("\t")[0]
     m.sh(f'echo {number} >"$M/.connfs/cancel"').check()
 
-    assert client.wait().err.count("Operation canceled") == 50
+    lines = client.wait().err.splitlines()
+    assert lines == ["cat: result.csv: Operation canceled"] * 50
 
 
 # Connections have nothing to do with each other: each has its own sessions.
@@ -349,12 +363,13 @@ $ME-$i" ] || echo "wrong: $out"
     }[kind]
 
 
-# A hundred times somebody is killed in the middle of something. The daemon
+# Sixty times somebody is killed in the middle of something. The daemon
 # lives, nobody is stuck, nothing is left at the server, and nobody who was
 # spared gets wrong rows.
 @pytest.mark.timeout(90)
 def test_killing_callers_at_random(mount, pg, database):
-    m = mount(db=pg.spec(database=database, max_connections=4))
+    spec = pg.spec(database=database, max_connections=4)
+    m = mount(db=spec, settings={"settle_time": 0.05})
     kinds = ["write and read", "large", "slow", "early"]
     dice = random.Random(7)
     running = []
@@ -367,7 +382,7 @@ def test_killing_callers_at_random(mount, pg, database):
 
     for _ in range(12):
         start()
-    for n in range(100):
+    for n in range(60):
         client = running.pop(dice.randrange(len(running)))
         victims = client.processes()
         how = dice.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -462,7 +477,10 @@ def start_parked(m, engine):
         waits = [clients.waits_for(f"/proc/{client.pid}/task/{t}") for t in tasks]
         return waits.count("request_wait_answer")
 
-    wait_for(lambda: parked() == 6, "writer and readers are parked")
+    # Not in a LOOKUP before: what came before a request is answered before it.
+    for _ in range(3):
+        wait_for(lambda: parked() == 6, "writer and readers are parked")
+        m.read(".connfs", "version")
     return client
 
 

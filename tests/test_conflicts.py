@@ -213,12 +213,15 @@ def test_a_write_returns_when_spool_memory_is_full(mount):
 
 # busybox copies what stat says, and takes 0 for empty: its result is whole
 # before it is let on.
-@pytest.mark.parametrize("reader", ["cat $C/result.csv", "cp $C/result.csv /proc/self/fd/1"])
+@pytest.mark.parametrize(
+    "reader", ["cat $C/result.csv", "cp $C/result.csv /proc/self/fd/1"]
+)
 def test_busybox_waits_for_the_whole_result(mount, reader):
     m = mount(db=FAKE, settings={"settle_time": 0.05})
 
     result = m.start_client(
-        ["busybox", "sh", "-c", f"echo 'rows 30 delay_ms 10;' > $C/query.sql && {reader}"]
+        ["busybox", "sh", "-c"]
+        + [f"echo 'rows 30 delay_ms 10;' > $C/query.sql && {reader}"]
     ).wait()
 
     assert result.check().out == "c1\n" + "".join(f"{n}\n" for n in range(1, 31))

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 import clients
-from clients import wait_for
+from clients import SCALE, wait_for
 from doors import Door
 
 ALICE = 20001
@@ -391,7 +391,7 @@ def test_a_conversation_ends_with_its_last_process(mount, pg, database):
     wait_for(lambda: counts(m) == (0, 0), "the conversation ends")
     assert spool_files(m) == []
     assert pg.sql("select to_regclass('t') is null", database) == [("t",)]
-    assert m.status["VmRSS"] < 48 * 1024
+    assert m.status["VmRSS"] < 48 * 1024 * SCALE
 
 
 def spool_files(m):

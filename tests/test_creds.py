@@ -262,20 +262,25 @@ def test_a_refresh_that_fails_says_why(mount, pg, password, secret_file):
     }
 
 
+BY_HAND = "(run it by hand as the user who mounted)"
+
+
 # EKEYREJECTED is "credentials cannot be obtained": no server was asked.
 @pytest.mark.parametrize(
     "script, why",
     [
-        ("exit 3", "{} ended with exit status 3 (run it by hand as the user who mounted)"),
+        ("exit 3", f"{{}} ended with exit status 3 {BY_HAND}"),
         (
             "echo 'no ticket' >&2; echo more >&2; exit 1",
-            "{} ended with exit status 1: no ticket (run it by hand as the user"
-            " who mounted)",
+            f"{{}} ended with exit status 1: no ticket {BY_HAND}",
         ),
-        ("kill -9 $$", "{} ended with signal 9 (run it by hand as the user who mounted)"),
+        ("kill -9 $$", f"{{}} ended with signal 9 {BY_HAND}"),
         ("true", "the first line is empty"),
         ("printf 'a\\000b\\n'", "the first line holds a NUL byte"),
-        ("head -c 200000 /dev/zero | tr '\\0' x", "the first line is over 65536 bytes long"),
+        (
+            "head -c 200000 /dev/zero | tr '\\0' x",
+            "the first line is over 65536 bytes long",
+        ),
     ],
 )
 def test_a_command_that_fails_is_ekeyrejected(mount, pg, command, script, why):

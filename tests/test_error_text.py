@@ -128,7 +128,9 @@ def test_status_of_a_query(shop, pg, database):
     status = outcome.status
     assert list(status) == FIELDS
     assert status["state"] == "done"
-    assert status["statement"] == 'select id, name as "a,b" from t, generate_series(1, 3)'
+    assert status["statement"] == (
+        'select id, name as "a,b" from t, generate_series(1, 3)'
+    )
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", status["started_at"])
     assert (status["rows"], status["bytes"]) == (0, len('id,"a,b"\n'))
     assert status["complete"] is True

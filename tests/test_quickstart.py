@@ -1,22 +1,8 @@
 # SPDX-License-Identifier: MIT
-import pathlib
-
 import pytest
 
-import clients
 from clients import sh, wait_for
-from mount import ROOT, abort_connection, connection_of
-
-
-def daemons_of(mnt):
-    """Pids of connfs daemons that were started for this mountpoint."""
-    return [
-        pid
-        for pid, status in clients.all_status()
-        if status["Name"] == "connfs"
-        and str(mnt).encode()
-        in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    ]
+from mount import ROOT, abort_connection, connection_of, daemons_of
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 import clients
 import servers
-from clients import all_status, sh, wait_for
-from mount import BINARY
+from clients import wait_for
+from mount import BINARY, daemons_of, unmount_and_wait
 
 OTHER = 1000
 
@@ -70,12 +70,9 @@ def test_no_secret_is_seen_anywhere(mount, pg, secrets, debug):
 
     seen = {"output": use_everything(m).stdout}
     for uid in [0, OTHER]:
-        files = m.sh(
-            'cd "$M"; find . -type f | while read -r f; do echo "== $f"; cat "$f"; done',
-            uid=uid,
-        )
+        files = m.sh('cd "$M"; find . -type f -print -exec cat {} \\;', uid=uid)
         seen[f"files as {uid}"] = files.stdout + files.stderr
-        assert b"== ./static/connection.json" in files.stdout
+        assert b"./static/connection.json\n{" in files.stdout
     proc = pathlib.Path(f"/proc/{m.pid}")
     seen["cmdline"] = (proc / "cmdline").read_bytes()
     seen["environ"] = (proc / "environ").read_bytes()
@@ -124,15 +121,6 @@ def test_errors_of_specs_do_not_quote_passwords(connfs, test_dir, text):
     assert found(["S3cret-x"], checked.stdout + checked.stderr) == []
 
 
-def daemons_of(mnt):
-    return [
-        int(pid)
-        for pid, status in all_status()
-        if status["Name"] == "connfs"
-        and str(mnt).encode() in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
-
-
 def environ_of(pid):
     return pathlib.Path(f"/proc/{pid}/environ").read_bytes()
 
@@ -166,8 +154,7 @@ def test_the_starting_process_shows_no_secret(mount, test_dir):
 
     (daemon,) = daemons_of(mnt)
     shown = environ_of(daemon)
-    sh('umount "$M"', env={"M": str(mnt)}).check()
-    wait_for(lambda: not daemons_of(mnt), "the daemon ends")
+    unmount_and_wait(mnt)
     assert b"SHOP_PASSWORD=" in shown
     assert found(env.values(), shown) == []
 
@@ -248,8 +235,8 @@ def home(test_dir, trap):
     (path / ".postgresql").mkdir(parents=True)
     for name, text in [
         (".pgpass", "*:*:*:*:trappassword\n"),
-        (".pg_service.conf", f"[trap]\nhost=127.0.0.1\nport={trap.port}\nuser=trapuser\n"),
-        ("pg_service.conf", f"[trap]\nhost=127.0.0.1\nport={trap.port}\n"),
+        (".pg_service.conf", f"[trap]\nport={trap.port}\nuser=trapuser\n"),
+        ("pg_service.conf", f"[trap]\nport={trap.port}\n"),
         (".postgresql/root.crt", "not a certificate\n"),
         (".postgresql/root.crl", "not a list\n"),
         (".postgresql/postgresql.crt", "not a certificate\n"),
@@ -261,7 +248,9 @@ def home(test_dir, trap):
 
 
 # libpq reads two dozen variables and seven files that nobody mentioned.
-@pytest.mark.parametrize("fields", [{}, {"tcp": True}, {"tcp": True, "ssl": True}], ids=str)
+@pytest.mark.parametrize(
+    "fields", [{}, {"tcp": True}, {"tcp": True, "ssl": True}], ids=str
+)
 def test_nothing_of_libpqs_environment_counts(mount, pg, home, trap, fields):
     m = mount(db=pg.spec(**fields), env=trapped_env(home, trap))
 

@@ -2,9 +2,11 @@
 """Servers that cannot be reached, refuse, or go away: design 5, and the issue's
 "a dropped server connection is noticed before a statement is sent"."""
 
+import contextlib
 import os
 import signal
 import socket
+import threading
 
 import pytest
 
@@ -309,6 +311,99 @@ def test_a_connection_lost_while_running_is_enotconn(mount, pg, database):
     assert pg.sql("select n from t", database=database) == []
     assert pg.log.count("insert into t select 1 from pg_sleep(600)") >= 1
     assert pg.running("pg_sleep") == []
+
+
+class Relay:
+    """A port that passes everything on to a server, until it is cut."""
+
+    def __init__(self, target):
+        self.target = target
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.accepted = 0
+        self.ends = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.accepted += 1
+                server = socket.create_connection(("127.0.0.1", self.target))
+                self.ends += [client, server]
+                for pair in [(client, server), (server, client)]:
+                    threading.Thread(target=self._pass, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pass(source, to):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+
+    def cut(self):
+        """Without a word to either side."""
+        for end in self.ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for end in [self.listener, *self.ends]:
+            end.close()
+
+
+@pytest.fixture
+def relay(pg):
+    with contextlib.closing(Relay(pg.port)) as r:
+        yield r
+
+
+# The server may have seen it, or even have done it: an INSERT is not sent
+# again, not even when the line was an old one.
+def test_a_writing_statement_is_never_sent_twice(mount, pg, database, relay):
+    pg.sql("create table t (n integer)", database=database, user="app")
+    m = mount(db=pg.spec(database=database, tcp=True, port=relay.port))
+    client = m.start_sh(
+        "echo 'select 1;' > $C/query.sql\n"
+        "echo 'insert into t select 1 from pg_sleep(600);' > $C/query.sql;"
+        " cat $C/error; echo 'select 3 as a;' > $C/query.sql; cat $C/result.csv",
+        shell="bash",
+    )
+    (pid,) = pg.wait_until_running("pg_sleep")
+
+    relay.cut()
+
+    result = client.wait()
+    assert "Transport endpoint is not connected" in result.err
+    assert "ERRNO:  ENOTCONN" in result.out
+    assert result.lines[-2:] == ["a", "3"]
+    assert relay.accepted == 2
+    assert pg.running("pg_sleep") in ([], [pid])
+    pg.sql(f"select pg_terminate_backend({pid})")
+
+
+# Half a stream from a line that was cut is no whole one.
+def test_a_line_cut_mid_stream_is_eio(mount, pg, database, relay):
+    tight = {"spool_memory": 65536, "spool_memory_total": 65536, "spool_disk": 0}
+    m = mount(
+        db=pg.spec(database=database, tcp=True, port=relay.port), settings=tight
+    )
+    flag = m.dir / "go"
+    client = m.start_sh(
+        "echo 'select generate_series(1, 1000000000) as n;' > $C/query.sql\n"
+        "exec 3< $C/result.csv; read -r head <&3; echo $head;"
+        f" while ! [ -e {flag} ]; do sleep 0.01; done; cat <&3 > /dev/null; echo $?"
+    )
+    wait_for(lambda: client.stdout, "it has read some")
+
+    relay.cut()
+    flag.touch()
+
+    result = client.wait()
+    assert result.lines == ["n", "1"]
+    assert "Input/output error" in result.err
 
 
 FAKE = {"type": "fake", "enabled": True}

@@ -64,6 +64,7 @@ fd = os.open(os.environ["C"] + "/query.sql", os.O_WRONLY | os.O_TRUNC)
 os.write(fd, b"{SLOW_INSERT.format(0.5)}")
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 os.close(fd)
+signal.setitimer(signal.ITIMER_REAL, 0)
 """
     ).check()
 
@@ -234,7 +235,10 @@ child.execSync("true; /bin/true");
 fs.writeSync(fd, " where n = 1"); fs.closeSync(fd);
 """,
     ),
-    "sh": ("sh", '{ echo "delete from t"; /bin/true; echo "where n = 1"; } > $C/query.sql'),
+    "sh": (
+        "sh",
+        '{ echo "delete from t"; /bin/true; echo "where n = 1"; } > $C/query.sql',
+    ),
     "bash": (
         "bash",
         '{ echo "delete from t"; /bin/true; x=$(/bin/true); echo "where n = 1"; }'
@@ -277,7 +281,7 @@ def test_a_killed_writer_runs_no_half_statement(table, pg, database, number):
             "-e",
             'open(Q, ">", "$ENV{C}/query.sql") or die;'
             ' syswrite(Q, "delete from t "); syswrite(STDOUT, "half\\n");'
-            " sleep(60)",
+            " sleep(600)",
         ]
     )
     wait_for(lambda: writer.stdout, "half of it is written")
@@ -303,7 +307,7 @@ def test_a_killed_pipeline_runs_no_half_statement(table, pg, database, number):
     m, rows = table
     pg.sql("insert into t values (1), (2)", database=database, user="app")
     writer = m.start_sh(
-        "{ echo 'delete from t'; exec sleep 60; } | cat > $C/query.sql", shell="bash"
+        "{ echo 'delete from t'; exec sleep 600; } | cat > $C/query.sql", shell="bash"
     )
     half = len("delete from t\n")
     wait_for(lambda: has_written(writer, "cat", half), "half of it is written")

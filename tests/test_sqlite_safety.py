@@ -12,7 +12,7 @@ import sqlite3
 import pytest
 
 import servers
-from clients import wait_for
+from clients import SCALE, wait_for
 
 SECRET = "the-password-of-another-connection"
 
@@ -68,7 +68,7 @@ ESCAPES = {
     "vacuum into an expression": "VACUUM INTO '{dir}' || '/copy.db';",
     "vacuum main into": "VACUUM main INTO '{dir}/copy.db';",
     "load_extension": "SELECT load_extension('{dir}/x.so');",
-    "load_extension entry": "SELECT load_extension('/lib/x86_64-linux-gnu/libc.so.6', 'puts');",
+    "load_extension entry": "SELECT load_extension('libc.so.6', 'puts');",
     "readfile": "SELECT readfile('{treasure}');",
     "writefile": "SELECT writefile('{dir}/new', 'x');",
     "edit": "SELECT edit('x', 'touch {dir}/new');",
@@ -104,7 +104,8 @@ def test_a_statement_cannot_reach_another_file(mount, file, treasure, test_dir, 
 def test_what_stays_inside_is_allowed(mount, file):
     m = mount(db=file.spec())
 
-    for sql in ["ATTACH ':memory:' AS m; CREATE TABLE m.t (a);", "VACUUM;", "ATTACH '' AS e;"]:
+    memory = "ATTACH ':memory:' AS m; CREATE TABLE m.t (a);"
+    for sql in [memory, "VACUUM;", "ATTACH '' AS e;"]:
         assert run(m, sql) == ("", "")
 
 
@@ -154,17 +155,19 @@ BOMBS = {
     "zeroblob": "select length(zeroblob(2147483647));",
     "hex": "select length(hex(zeroblob(130000000)));",
     "printf": "select printf('%.*c', 200000000, 'x');",
-    "replace": "select length(replace(hex(zeroblob(60000)), '0', hex(zeroblob(60000))));",
+    "replace": (
+        "select length(replace(hex(zeroblob(60000)), '0', hex(zeroblob(60000))));"
+    ),
     "group_concat": (
         "with recursive s(n) as (select 1 union all select n + 1 from s"
-        " limit 1000000) select length(group_concat(zeroblob(1000), '')) from s;"
+        " limit 1000) select length(group_concat(zeroblob(1000000), '')) from s;"
     ),
     "deep expression": "select " + "(" * 5000 + "1" + ")" * 5000 + ";",
     "deep json": "select json_extract('" + "[" * 100000 + "', '$');",
-    "deep select": "select * from " + "(select * from " * 500 + "(select 1)" + ")" * 500 + ";",
+    "deep select": "select * from " + "(select * from " * 500 + "t" + ")" * 500 + ";",
     "many columns": "select " + ",".join(["1"] * 40000) + ";",
     "a large sort": (
-        "with recursive s(n) as (select 1 union all select n + 1 from s limit 400)"
+        "with recursive s(n) as (select 1 union all select n + 1 from s limit 300)"
         " select length(b) from (select randomblob(1000000) as b from s order by b)"
         " limit 1;"
     ),
@@ -188,7 +191,7 @@ def test_what_asks_for_too_much_fails_alone(mount, file, name):
     assert said in allowed
     assert (said == "") == (text == "")
     assert m.query("select 1 as a;", "db").out == "a\n1\n"
-    assert m.status["VmHWM"] < 500 * 1024
+    assert m.status["VmHWM"] < 500 * 1024 * SCALE
 
 
 # A statement too deep to be parsed must not overflow a worker's small stack.
@@ -207,7 +210,8 @@ def test_deep_nesting_does_not_end_the_daemon(mount, file, depth):
 def test_triggers_that_call_each_other_end(mount, file):
     file.script(
         "pragma recursive_triggers = on; create table t (a);"
-        "create trigger x after insert on t begin insert into t values (new.a + 1); end;"
+        "create trigger x after insert on t"
+        " begin insert into t values (new.a + 1); end;"
     )
     m = mount(db=file.spec())
 
@@ -356,7 +360,9 @@ def locked(path):
 
 
 # Somebody else's lock is waited for, and then it is EAGAIN: try again.
-@pytest.mark.parametrize("first", ["", "pragma busy_timeout = 300;"], ids=["login", "statement"])
+@pytest.mark.parametrize(
+    "first", ["", "pragma busy_timeout = 300;"], ids=["login", "statement"]
+)
 def test_a_locked_database_is_eagain(mount, file, first):
     file.script("create table t (a)")
     m = mount(db=file.spec(connect_timeout="300ms"))
@@ -392,7 +398,8 @@ def test_a_lock_that_is_released_in_time_is_no_failure(mount, file):
 
 
 def test_a_wal_database_is_read_and_written(mount, file):
-    file.script("pragma journal_mode = wal; create table t (a); insert into t values (1)")
+    file.script("pragma journal_mode = wal")
+    file.script("create table t (a); insert into t values (1)")
     m = mount(db=file.spec())
 
     with contextlib.closing(sqlite3.connect(file.path)) as other:

@@ -38,7 +38,8 @@ WRITERS = {
     ),
     "python lines": (
         "/usr/bin/python3 -c 'import os;"
-        ' open(os.environ["C"] + "/query.sql", "w", 1).writelines(open(os.environ["T"]))\''
+        ' open(os.environ["C"] + "/query.sql", "w", 1)'
+        '.writelines(open(os.environ["T"]))\''
     ),
     "node": (
         'node -e \'const fs = require("fs"), e = process.env;'

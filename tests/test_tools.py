@@ -140,7 +140,8 @@ STREAMING = {
     "python open": (python("sys.stdout.write(open(F, newline='').read())"), whole),
     "python lines": (python("print(sum(1 for line in open(F)))"), number_of_lines),
     "python csv": (
-        python("import csv\nprint(len(list(csv.DictReader(open(F)))))"), number_of_rows),
+        python("import csv\nprint(len(list(csv.DictReader(open(F)))))"),
+        number_of_rows),
     "python pathlib": (
         python("import pathlib\n"
                "sys.stdout.buffer.write(pathlib.Path(F).read_bytes())"), whole),
@@ -171,7 +172,8 @@ STREAMING = {
 BY_SIZE = {
     "gzip": ('set -o pipefail; gzip -c "$F" | gunzip', whole),
     "sqlite3 readfile": (
-        """sqlite3 -newline '' :memory: "select cast(readfile('$F') as text)" """, whole),
+        """sqlite3 -newline '' :memory: "select cast(readfile('$F') as text)" """,
+        whole),
     "busybox head": ('busybox head -n 10 "$F"', first_lines),
     "busybox tail": ('busybox tail -n 10 "$F"', last_lines),
     "busybox grep": ('busybox grep -c "" "$F"', number_of_lines),

@@ -119,9 +119,10 @@ def test_others_see_what_they_may_use(mount, db):
 def test_modes_and_owners(mount, db):
     m = mount(db={**db, "access": {"users": [OTHER]}})
 
-    script = 'cd "$M" && stat -c "%A %u:%g %n" . README .connfs .connfs/* db db/* db/creds/*'
+    paths = ". README .connfs .connfs/* db db/* db/creds/*"
+    script = f'cd "$M" && stat -c "%A %u:%g %n" {paths}'
     root = m.sh(script).check().lines
-    other = m.sh(script.replace(".connfs/*", ".connfs/*"), uid=OTHER).check().lines
+    other = m.sh(script, uid=OTHER).check().lines
 
     assert root == [
         "dr-xr-xr-x 0:0 .",
@@ -285,7 +286,8 @@ def test_readme_lists_the_callers_connections(mount, db):
 
     assert "echo 'select 1 as a;' > NAME/query.sql" in mine
     assert mine.endswith(
-        "\nYour connections:\n\n    a/shop  (sqlite3)  orders and stock\n    b  (sqlite3)\n"
+        "\nYour connections:\n\n"
+        "    a/shop  (sqlite3)  orders and stock\n    b  (sqlite3)\n"
     )
     assert theirs.endswith("\nYour connections:\n\n    b  (sqlite3)\n")
     nobody = m.read("README", uid=OTHER + 1)

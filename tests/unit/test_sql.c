@@ -91,11 +91,10 @@ static void split(struct result *r, enum sql_dialect dialect, bool std_strings,
 	while (have < len && r->rc == 0) {
 		have += next_piece(cut, len - have);
 		do {
-			char *copy = malloc(have - base + 1);
+			char *copy = malloc(have - base + (have == base));
 
 			if (copy == NULL)
 				exit(1);
-			copy = realloc(copy, have - base + (have == base));
 			memcpy(copy, text + base, have - base);
 			r->rc = sql_splitter_next(s, copy, have - base, &body,
 						  &end, &err);

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/script_results.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "fs/connection.h"
+#include "fs/conversation.h"
+#include "fs/mount.h"
+#include "fs/node.h"
+#include "fs/result.h"
+#include "fs/script.h"
+#include "fs/statement.h"
+
+void script_collect(struct script *script)
+{
+	struct statement *s = script->current;
+
+	auto_lock(&s->lock);
+	for (; script->n_collected < s->n_results; script->n_collected++) {
+		if (script->n_results == SCRIPT_MAX_RESULTS) {
+			node_drop_result(script->results[0].result);
+			result_unref(script->results[0].result);
+			statement_unref(script->results[0].statement);
+			memmove(&script->results[0], &script->results[1],
+				sizeof(script->results[0]) *
+					(SCRIPT_MAX_RESULTS - 1));
+			script->n_results--;
+			script->first_result++;
+		}
+		script->results[script->n_results].result =
+			result_ref(s->results[script->n_collected]);
+		script->results[script->n_results].statement = statement_ref(s);
+		script->n_results++;
+	}
+}
+
+void script_retire(struct script *script)
+{
+	for (size_t i = 0; i < script->n_results; i++) {
+		node_drop_result(script->results[i].result);
+		result_unref(script->results[i].result);
+		statement_unref(script->results[i].statement);
+	}
+	script->first_result += script->n_results;
+	script->n_results = 0;
+}
+
+int script_last_result(struct script *script, struct result **out,
+		       struct statement **statement)
+{
+	*out = NULL;
+	*statement = script->current;
+	if (script->rc < 0)
+		return script->rc;
+	if (script->pending != NULL || script->held)
+		return -EAGAIN;
+	if (script->running &&
+	    statement_state(script->current) < STATEMENT_STREAMING)
+		return -EAGAIN;
+	if (script->running)
+		script_collect(script);
+	if (script->n_results > 0) {
+		*out = script->results[script->n_results - 1].result;
+		*statement = script->results[script->n_results - 1].statement;
+	}
+	return 0;
+}
+
+static void on_opener_dying(struct request *rq)
+{
+	struct script *script = rq->owner;
+
+	request_list_remove(&script->openers, rq);
+	request_fail(rq, EINTR);
+	script_reader_died(script);
+}
+
+int script_wait_result(struct script *script, const struct request *rq)
+{
+	struct request *parked;
+
+	parked = request_park(script->conv->conn->mount->requests, rq,
+			      on_opener_dying, script);
+	if (parked == NULL)
+		return -ENOMEM;
+	request_list_add(&script->openers, parked);
+	return 0;
+}
+
+void script_reader_died(struct script *script)
+{
+	struct statement *s = script->current;
+
+	if (script->running && script->waiters.first == NULL &&
+	    script->openers.first == NULL && !statement_is_read(s) &&
+	    s->traits.reads_only && atomic_load(&s->rows) == 0)
+		script_cancel(script, STOP_CANCEL);
+}
+
+struct result *script_result(struct script *script, uint64_t n,
+			     struct statement **statement)
+{
+	if (n < script->first_result ||
+	    n - script->first_result >= script->n_results)
+		return NULL;
+	*statement = script->results[n - script->first_result].statement;
+	return script->results[n - script->first_result].result;
+}

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Python programs that look at a result by system calls, as clients of a mount."""
+
+import hashlib
+
+from clients import wait_for
+
+# Statements that run on count as settled soon: nobody waits for rows here.
+SOON = {"settle_time": 0.05}
+
+# For the programs that look at a result by system calls.
+PRELUDE = """
+import errno, hashlib, mmap, os, random, select, stat, sys, time
+C = os.environ["C"]
+RESULT = C + "/result.csv"
+
+def run(sql):
+    with open(C + "/query.sql", "w") as f:
+        f.write(sql)
+
+def say(*words, end="\\n"):
+    print(*words, end=end, flush=True)
+
+def code(call, *args):
+    try:
+        call(*args)
+    except OSError as e:
+        return errno.errorcode[e.errno]
+    return "OK"
+
+def read_all(fd, size=65536):
+    data = b""
+    while True:
+        piece = os.read(fd, size)
+        if not piece:
+            return data
+        data += piece
+"""
+
+
+def program(code):
+    return PRELUDE + code
+
+
+def said(client, word):
+    wait_for(lambda: word.encode() in client.stdout or not client.running, word)
+    assert word.encode() in client.stdout, client.wait()
+
+
+def numbers(n):
+    return ("n\n" + "".join(f"{i}\n" for i in range(1, n + 1))).encode()
+
+
+def digest(data):
+    return hashlib.md5(data).hexdigest()
