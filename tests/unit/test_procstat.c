@@ -107,8 +107,12 @@ static void test_pending_signals(void)
 	}
 }
 
+/* pthread_create() blocks all signals in its caller until it returns. */
+static pthread_barrier_t created;
+
 static void *run_idle_thread(void *arg)
 {
+	(void)pthread_barrier_wait(&created);
 	child_says(*(int *)arg, gettid());
 	(void)pause();
 	return NULL;
@@ -119,7 +123,9 @@ static void run_two_threads(int ready, void *arg)
 	pthread_t thread;
 
 	(void)arg;
+	CHECK(pthread_barrier_init(&created, NULL, 2) == 0);
 	CHECK(pthread_create(&thread, NULL, run_idle_thread, &ready) == 0);
+	(void)pthread_barrier_wait(&created);
 	(void)pthread_join(thread, NULL);
 }
 
