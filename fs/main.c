@@ -146,6 +146,9 @@ static int create_parts(struct mount *m, struct err *err)
 	};
 	int rc = loop_create(&m->loop, err);
 
+	/* Before threads and the mount: none of them is left to a signal. */
+	if (rc == 0)
+		rc = loop_signals(m->loop, on_hup, m, err);
 	if (rc < 0)
 		return rc;
 	m->started_wall = clock_wall_ms();
@@ -252,13 +255,8 @@ static int mount_session(struct daemon *d, const struct options *o)
 static int serve(struct daemon *d)
 {
 	struct mount *m = &d->mount;
-	struct err err;
-	int rc = loop_signals(m->loop, on_hup, m, &err);
+	int rc;
 
-	if (rc < 0) {
-		log_error("%s", err.msg);
-		return EXIT_MOUNT;
-	}
 	d->check_timer.run = on_check_timer;
 	(void)loop_timer_start(m->loop, &d->check_timer, CHECK_MS);
 	rc = loop_run(m->loop, d->se, after_each, m);

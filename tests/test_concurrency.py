@@ -188,11 +188,11 @@ def test_connections_are_given_in_turn(mount, pg, table):
 # Nor can a conversation keep its session by always having a next statement.
 def test_a_conversation_that_never_rests_lets_others_in(mount, engine):
     m = mount(db=engine.spec(max_connections=1))
-    loop = 'while :; do echo "select 1;" >"$C/query.sql"; done'
-    greedy = m.start_sh(f"{loop} & {loop} & {loop} & wait")
-    greedy.wait_parked()
+    loop = f'while :; do echo "{engine.series(50000)};" >"$C/query.sql"; done'
+    greedy = m.start_sh(" & ".join([loop] * 5))
+    wait_for(lambda: "queued" in states(m).values(), "it has more to do")
 
-    for _ in range(10):
+    for _ in range(5):
         done = m.query(engine.series(2) + ";", timeout=5).check()
         assert done.out == "n\n1\n2\n"
     assert greedy.running
@@ -269,10 +269,11 @@ def test_readers_of_a_cancelled_statement_are_all_woken(mount, engine):
     cd "$C"
     (echo "{engine.slow};" >query.sql) 2>/dev/null &
     while ! grep -q running status.json; do :; done
-    for i in $(seq 50); do cat result.csv & done
+    for i in $(seq 50); do cat result.csv 2>"$OUT.$i" & done
     wait
+    cat "$OUT".*
     """
-    client = m.start_sh(script)
+    client = m.start_sh(script, env={"OUT": f"{m.dir}/out"})
 
     def parked():
         return [
@@ -285,7 +286,7 @@ def test_readers_of_a_cancelled_statement_are_all_woken(mount, engine):
     number = m.sh('sed -n 2p "$M/.connfs/statements"').check().out.split("\t")[0]
     m.sh(f'echo {number} >"$M/.connfs/cancel"').check()
 
-    lines = client.wait().err.splitlines()
+    lines = client.wait().check().lines
     assert lines == ["cat: result.csv: Operation canceled"] * 50
 
 

@@ -246,6 +246,19 @@ def test_unmounting_ends_the_daemon_with_0(mount, test_dir, how):
     assert connection_of(m.mnt) is None
 
 
+# A signal may come as soon as there is something to end: the mount must not be
+# left behind, nor a reload kill the daemon.
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_signal_right_after_the_mount_is_taken(mount, test_dir, attempt):
+    m = mount(db=servers.Sqlite(test_dir / "a.db").spec())
+
+    m.process.send_signal(signal.SIGHUP)
+    m.process.send_signal(signal.SIGTERM)
+
+    assert ends_within(m, 5) == 0
+    assert connection_of(m.mnt) is None
+
+
 # With a statement that would run for ever and its reader waiting: both end.
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_the_daemon_with_0_whatever_runs(mount, engine, number):

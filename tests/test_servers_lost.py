@@ -343,7 +343,7 @@ class Relay:
 
     def cut(self):
         """Without a word to either side."""
-        for end in self.ends:
+        for end in list(self.ends):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 

@@ -271,9 +271,10 @@ def check_nothing_ran(m, rows):
 
 # A process that ends in the middle of a text was not able to say what it
 # wanted; one that exits has said all it had to say.
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_writer_runs_no_half_statement(table, pg, database, number):
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGSEGV"])
+def test_a_killed_writer_runs_no_half_statement(table, pg, database, name):
     m, rows = table
+    number = getattr(signal, name)
     pg.sql("insert into t values (1), (2)", database=database, user="app")
     writer = m.start_client(
         [
