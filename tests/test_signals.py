@@ -276,15 +276,11 @@ def test_a_killed_writer_runs_no_half_statement(table, pg, database, name):
     m, rows = table
     number = getattr(signal, name)
     pg.sql("insert into t values (1), (2)", database=database, user="app")
-    writer = m.start_client(
-        [
-            "perl",
-            "-e",
-            'open(Q, ">", "$ENV{C}/query.sql") or die;'
-            ' syswrite(Q, "delete from t "); syswrite(STDOUT, "half\\n");'
-            " sleep(600)",
-        ]
+    program = (
+        'open(Q, ">", "$ENV{C}/query.sql") or die;'
+        ' syswrite(Q, "delete from t "); syswrite(STDOUT, "half\\n"); sleep(600)'
     )
+    writer = m.start_sh('ulimit -c 0; exec perl -e "$P"', env={"P": program})
     wait_for(lambda: writer.stdout, "half of it is written")
 
     writer.signal(number)
