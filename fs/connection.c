@@ -226,9 +226,9 @@ void connection_holders(struct connection *c, struct buf *out)
 								->created) /
 					   1000);
 		else
-			buf_printf(out, "idle %s for %llu s",
-				   state.in_transaction ? "in a transaction"
-				   : state.keeps_state  ? "with settings"
+			buf_printf(out, "idle%s for %llu s",
+				   state.in_transaction ? " in a transaction"
+				   : state.keeps_state  ? " with settings"
 							: "",
 				   (unsigned long long)(now -
 							state.idle_since) /

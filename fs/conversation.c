@@ -321,15 +321,8 @@ bool conversation_is_over(struct conversation *conv)
 	       !caller_session_alive(&conv->key);
 }
 
-struct env_answer {
-	struct loop_event event;
-	struct conversation *conv; /* counted */
-	struct caller_names names;
-	struct caller_env env;
-};
-
-static void learn(struct conversation *conv, const struct caller_names *names,
-		  const struct caller_env *env)
+void conversation_app_name(const struct conversation *conv, char *out,
+			   const struct caller_names *names)
 {
 	const struct settings *settings = &conv->conn->mount->config->settings;
 	const struct spec *spec = conv->conn->spec;
@@ -342,21 +335,36 @@ static void learn(struct conversation *conv, const struct caller_names *names,
 	};
 	size_t max = spec->engine->app_name_max;
 
-	if (max >= sizeof(conv->app_name))
-		max = sizeof(conv->app_name) - 1;
-	conv->env = *env;
-	caller_app_name(conv->app_name, max, &rule, names, env);
-	conv->env_known = true;
-	answer_env_waiters(conv);
+	if (max >= CONVERSATION_NAME_SIZE)
+		max = CONVERSATION_NAME_SIZE - 1;
+	caller_app_name(out, max, &rule, names, &conv->env);
 }
+
+void conversation_name(struct conversation *conv, const struct caller *writer)
+{
+	struct caller_names names;
+
+	if (conv->app_name[0] != '\0')
+		return;
+	caller_describe(writer, &names);
+	conversation_app_name(conv, conv->app_name, &names);
+	caller_names_finish(&names);
+}
+
+struct env_answer {
+	struct loop_event event;
+	struct conversation *conv; /* counted */
+	struct caller_env env;
+};
 
 /* Thread of the loop. */
 static void on_env(struct loop_event *event)
 {
 	struct env_answer *answer = (struct env_answer *)event;
 
-	learn(answer->conv, &answer->names, &answer->env);
-	caller_names_finish(&answer->names);
+	answer->conv->env = answer->env;
+	answer->conv->env_known = true;
+	answer_env_waiters(answer->conv);
 	conversation_unref(answer->conv);
 	free(answer);
 }
@@ -386,7 +394,6 @@ static int ask_env(struct conversation *conv, const struct caller *caller)
 	conv->env_asked = true;
 	answer->event.run = on_env;
 	answer->conv = conversation_ref(conv);
-	caller_describe(caller, &answer->names);
 	env_reader_request(conv->conn->mount->env, caller->tid, on_env_read,
 			   answer);
 	return 0;

@@ -26,6 +26,8 @@ struct scratch;
 struct script;
 struct session;
 
+enum { CONVERSATION_NAME_SIZE = 256 };
+
 struct conversation {
 	unsigned refs;
 	struct connection *conn; /* counted */
@@ -33,11 +35,12 @@ struct conversation {
 	struct conversation *next;
 	bool ended;
 
-	/* How the database will see it: by its first caller. */
+	/* LAVA_* of its first caller; its name at the database, by its first
+	 * writer, "" until there is one. */
 	bool env_known;
 	bool env_asked;
 	struct caller_env env;
-	char app_name[256];
+	char app_name[CONVERSATION_NAME_SIZE];
 	struct request_list env_waiters;
 
 	struct session *session;
@@ -98,12 +101,22 @@ void conversation_end(struct conversation *conv);
 bool conversation_is_over(struct conversation *conv);
 
 /*
- * Reads the caller's LAVA_* once per conversation, which gives it its name at
- * the database. Returns 1 when they are known; 0: rq is parked (with its owner
- * and then) and handed to rq->then when they are; or -ENOMEM.
+ * Reads the caller's LAVA_* once per conversation. Returns 1 when they are
+ * known; 0: rq is parked (with its owner and then) and handed to rq->then when
+ * they are; or -ENOMEM.
  */
 int conversation_learn_env(struct conversation *conv,
 			   const struct caller *caller,
 			   const struct request *rq);
+
+/*
+ * Once LAVA_* are known: gives the conversation its name at the database,
+ * unless it has one. writer is held in its request.
+ */
+void conversation_name(struct conversation *conv, const struct caller *writer);
+
+/* The name it would have by such a writer; CONVERSATION_NAME_SIZE bytes. */
+void conversation_app_name(const struct conversation *conv, char *out,
+			   const struct caller_names *names);
 
 #endif

@@ -83,6 +83,9 @@ extern const struct entry creds_entries[];
 
 /* A file whose content was made at LOOKUP: cached, seekable, read only. */
 extern const struct file_ops text_ops;
+
+/* client.json: the same, once the caller's environment has been read. */
+extern const struct file_ops client_ops;
 extern const struct file_ops query_ops;
 extern const struct file_ops result_ops;
 extern const struct file_ops scratch_ops;

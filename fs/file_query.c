@@ -46,6 +46,7 @@ static void opened(struct request *rq)
 		.nonseekable = true,
 	};
 
+	conversation_name(h->script->conv, &h->opener);
 	if (!request_opened(rq, &reply))
 		close_handle(h);
 }

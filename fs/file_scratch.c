@@ -185,6 +185,7 @@ static void on_env(struct request *rq)
 {
 	struct script *script = rq->owner;
 
+	conversation_name(script->conv, &script->writer);
 	script_settle(script, rq);
 	script_unref(script);
 }
@@ -207,8 +208,10 @@ static int run_scratch(struct request *rq, const struct view *v,
 	}
 	if (rc == 0)
 		return 0; /* on_env() goes on */
-	if (rc > 0)
+	if (rc > 0) {
+		conversation_name(v->conv, v->caller);
 		rc = script_settle(script, rq);
+	}
 	script_unref(script);
 	return rc;
 }

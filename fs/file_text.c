@@ -69,3 +69,26 @@ const struct file_ops text_ops = {
 	.read = text_read,
 	.release = text_release,
 };
+
+/* What was looked up does not know yet what stands in the environment. */
+static void look_again(struct request *rq)
+{
+	request_fail(rq, ESTALE);
+}
+
+static int client_open(struct request *rq, struct mount *m, struct node *node,
+		       const struct caller *caller, int flags)
+{
+	struct conversation *conv = conversation_get(node->conn, caller);
+	int rc;
+
+	if (conv == NULL)
+		return -ENOMEM;
+	rq->then = look_again;
+	rc = conversation_learn_env(conv, caller, rq);
+	return rc > 0 ? text_open(rq, m, node, caller, flags) : rc;
+}
+
+const struct file_ops client_ops = {
+	.open = client_open,
+};

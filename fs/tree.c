@@ -79,7 +79,7 @@ const struct entry connection_entries[] = {
 	 .text = text_connection},
 	{.name = "client.json",
 	 .mode = 0444,
-	 .ops = &text_ops,
+	 .ops = &client_ops,
 	 .text = text_client,
 	 .callers = true},
 	{0},

@@ -138,15 +138,20 @@ void text_connection(struct buf *out, const struct view *v)
 void text_client(struct buf *out, const struct view *v)
 {
 	const struct conversation *conv = v->conv;
+	bool known = conv != NULL && conv->env_known;
+	char app_name[CONVERSATION_NAME_SIZE] = "";
 	struct caller_env env = {0};
 	struct caller_names names;
 
 	caller_describe(v->caller, &names);
-	if (conv != NULL && conv->env_known)
+	if (known) {
 		env = conv->env;
-	if (access_identity_json(
-		    out, v->caller, &names, &env,
-		    conv != NULL && conv->env_known ? conv->app_name : "") < 0)
+		conversation_app_name(conv, app_name, &names);
+	}
+	if (access_identity_json(out, v->caller, &names, &env,
+				 known && conv->app_name[0] != '\0'
+					 ? conv->app_name
+					 : app_name) < 0)
 		out->failed = true;
 	caller_names_finish(&names);
 }

@@ -359,6 +359,19 @@ print(pathlib.Path(os.environ["C"] + "/client.json").read_text())
 """
 
 
+# Nobody has to run a statement first to see the job connfs takes it for; and
+# a tool that goes by the size gets the whole of it.
+@pytest.mark.parametrize("cat", ["cat", "busybox cat"])
+def test_client_json_names_the_job_at_the_first_read(mount, pg, database, cat):
+    job = {"LAVA_REALM": "prod", "LAVA_JOB_ID": "42"}
+    m = mount(db=pg.spec(database=database))
+
+    said = json.loads(m.sh(f'{cat} "$C/client.json"', env=job).check().out)
+
+    assert (said["realm"], said["job_id"]) == ("prod", "42")
+    assert said["application_name"] == "lv-prod-42"
+
+
 # client.json is the truth about the caller, as the caller itself knows it.
 @pytest.mark.parametrize(
     "who, user, owner",

@@ -4,6 +4,7 @@
 #define CONNFS_TESTS_UNIT_CHECK_H
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,9 +53,16 @@ static inline void check_cleanup(void)
 	(void)nftw(check_dir, check_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* A fresh directory inside of argv[1], removed at exit. */
+/*
+ * A fresh directory inside of argv[1], removed at exit. And every signal at
+ * its default: whoever started us (nohup, a shell's &) may have ignored some.
+ */
 static inline void check_init(int argc, char **argv)
 {
+	const struct sigaction normal = {.sa_handler = SIG_DFL};
+
+	for (int signo = 1; signo < NSIG; signo++)
+		(void)sigaction(signo, &normal, NULL);
 	if (argc != 2) {
 		(void)fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
 		exit(1);
