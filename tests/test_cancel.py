@@ -374,7 +374,8 @@ def queued(mount, pg, database):
     )
     wait_for(lambda: holder.stdout, "the transaction has begun")
     client = m.start_sh(
-        "bash -c 'echo \"select 77 as never_sent;\" > $C/query.sql'; cat $C/result.csv; cat $C/error"
+        "bash -c 'echo \"select 77 as never_sent;\" > $C/query.sql';"
+        " cat $C/result.csv; cat $C/error"
     )
     client.wait_parked()
     yield m, client
