@@ -484,6 +484,9 @@ int script_settle(struct script *script, struct request *rq)
 	parked->on_dying = on_waiter_dying;
 	parked->owner = script;
 	request_list_add(&script->waiters, parked);
+	/* It may have been told while it waited for something else. */
+	if (parked->dying)
+		on_waiter_dying(parked);
 	script_advance(script);
 	return 0;
 }

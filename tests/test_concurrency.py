@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -434,6 +435,13 @@ def test_kill_9_ends_every_parked_caller(mount, engine, script):
     m = mount(db=engine.spec())
     text = script.replace("SLOW", engine.slow).replace("ENDLESS", engine.endless)
     client = m.start_sh(text)
+    # Only now is the last process of the script in its last request.
+    wait_for(
+        lambda: re.search(
+            r"\t(running|streaming)\t", m.sh('cat "$M/.connfs/statements"').out
+        ),
+        "the statement runs",
+    )
     client.wait_parked()
     killed = client.processes()
 
