@@ -121,18 +121,35 @@ class Client:
             return [self.pid] if self.running else []
         return [pid for pid, _ in processes_of_sessions([self.pid])]
 
-    def parked(self):
-        """True when one of its processes waits for an answer of FUSE."""
-        return any(
-            waits_for(f"/proc/{pid}/task/{tid}") == "request_wait_answer"
+    def waiting(self):
+        """Its threads that wait for an answer of FUSE, and for which one: how
+        often a thread has slept tells one request from the next."""
+        return {
+            (tid, times_slept(f"/proc/{pid}/task/{tid}"))
             for pid in self.processes()
             for tid in threads_of(pid)
-        )
+            if waits_for(f"/proc/{pid}/task/{tid}") == "request_wait_answer"
+        }
+
+    def parked(self):
+        """True when one of its processes waits for an answer of FUSE."""
+        return bool(self.waiting())
 
     def wait_parked(self, timeout=10):
-        wait_for(
-            lambda: self.parked() or not self.running, "the client blocks", timeout
-        )
+        """Until it waits in one request for longer than any passing one takes
+        (the environment of a caller is read for up to 50 ms)."""
+        seen = {}
+
+        def stays():
+            now = time.monotonic()
+            waiting = self.waiting()
+            for request in [r for r in seen if r not in waiting]:
+                del seen[request]
+            for request in waiting:
+                seen.setdefault(request, now)
+            return any(now - since > 0.08 * SCALE for since in seen.values())
+
+        wait_for(lambda: stays() or not self.running, "the client blocks", timeout)
         assert self.running, f"did not block: {self.wait()}"
 
     def signal(self, number):
@@ -282,6 +299,18 @@ def threads_of(pid):
         return os.listdir(f"/proc/{pid}/task")
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def times_slept(task):
+    """Its voluntary context switches; None when it has gone."""
+    try:
+        with open(f"{task}/status") as status:
+            for line in status:
+                if line.startswith("voluntary_ctxt_switches"):
+                    return int(line.split()[1])
+    except OSError:
+        pass
+    return None
 
 
 def waits_for(task):

@@ -4,7 +4,6 @@
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import time
@@ -416,40 +415,6 @@ def kill_one(pid, number):
         os.kill(pid, number)
     except ProcessLookupError:
         pass
-
-
-# After kill -9 nobody stays in state D, whatever the request was parked in.
-@pytest.mark.parametrize(
-    "script",
-    [
-        'echo "SLOW;" >"$C/query.sql"',
-        'printf "SLOW" >"$C/query.sql"',
-        'exec 3>"$C/query.sql"; printf "SLOW" >&3; exec sync -d /dev/fd/3',
-        'echo "SLOW" >"$C/.new"; mv "$C/.new" "$C/query.sql"',
-        '(echo "SLOW;" >"$C/query.sql") & until cat "$C/result.csv"; do :; done',
-        'echo "ENDLESS;" >"$C/query.sql"; exec 3<"$C/result.csv"; cat <&3 >/dev/null',
-    ],
-    ids=["write", "flush", "fsync", "rename", "open", "read"],
-)
-def test_kill_9_ends_every_parked_caller(mount, engine, script):
-    m = mount(db=engine.spec())
-    text = script.replace("SLOW", engine.slow).replace("ENDLESS", engine.endless)
-    client = m.start_sh(text)
-    # Only now is the last process of the script in its last request.
-    wait_for(
-        lambda: re.search(
-            r"\t(running|streaming)\t", m.sh('cat "$M/.connfs/statements"').out
-        ),
-        "the statement runs",
-    )
-    client.wait_parked()
-    killed = client.processes()
-
-    clients.kill_all(killed)
-
-    wait_for(lambda: not client.processes(), "all of it is gone", 5)
-    assert client.wait(5).rc == -signal.SIGKILL
-    assert m.query(engine.series(1) + ";").check().out == "n\n1\n"
 
 
 PARKED = """

@@ -2,6 +2,7 @@
 """Callers that try to hold up the mount: nobody but themselves may suffer."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -310,3 +311,37 @@ for name in [b"\xff\xfe", b"a\nb", b"%2e", b"x" * 255, b"results/0.csv",
 """
 
     assert m.python(code).check().lines == ["ENOENT"] * 10
+
+
+# After kill -9 nobody stays in state D, whatever the request was parked in.
+@pytest.mark.parametrize(
+    "script",
+    [
+        'echo "SLOW;" >"$C/query.sql"',
+        'printf "SLOW" >"$C/query.sql"',
+        'exec 3>"$C/query.sql"; printf "SLOW" >&3; exec sync -d /dev/fd/3',
+        'echo "SLOW" >"$C/.new"; mv "$C/.new" "$C/query.sql"',
+        '(echo "SLOW;" >"$C/query.sql") & until cat "$C/result.csv"; do :; done',
+        'echo "ENDLESS;" >"$C/query.sql"; exec 3<"$C/result.csv"; cat <&3 >/dev/null',
+    ],
+    ids=["write", "flush", "fsync", "rename", "open", "read"],
+)
+def test_kill_9_ends_every_parked_caller(mount, engine, script):
+    m = mount(db=engine.spec())
+    text = script.replace("SLOW", engine.slow).replace("ENDLESS", engine.endless)
+    client = m.start_sh(text)
+    # Only now is the last process of the script in its last request.
+    wait_for(
+        lambda: re.search(
+            r"\t(running|streaming)\t", m.sh('cat "$M/.connfs/statements"').out
+        ),
+        "the statement runs",
+    )
+    client.wait_parked()
+    killed = client.processes()
+
+    clients.kill_all(killed)
+
+    wait_for(lambda: not client.processes(), "all of it is gone", 5)
+    assert client.wait(5).rc == -signal.SIGKILL
+    assert m.query(engine.series(1) + ";").check().out == "n\n1\n"
