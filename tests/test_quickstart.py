@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: MIT
+import pathlib
+
 import pytest
 
 from clients import sh, wait_for
 from mount import ROOT, abort_connection, connection_of, daemons_of
 
 
-@pytest.fixture
-def mountpoint(test_dir):
+# As the default is, directly below the root, and somewhere deeper.
+@pytest.fixture(params=["below the root", "deeper"])
+def mountpoint(test_dir, request):
     """For the quickstart, whose daemon runs on in the background."""
-    mnt = test_dir / "conn"
+    top = request.param == "below the root"
+    mnt = pathlib.Path(f"/{test_dir.name}-conn") if top else test_dir / "conn"
     yield mnt
     if connection_of(mnt):
         abort_connection(mnt)
         sh('umount -l "$M"', env={"M": str(mnt)})
+    if top and mnt.exists():
+        mnt.rmdir()
 
 
 # What the README promises, word for word, and that a second run is as good as
