@@ -44,7 +44,7 @@ struct session {
 	bool close;                 /* lock */
 	bool ended;                 /* lock; the worker touches nothing more */
 	struct db *db;              /* lock to change; the worker uses it */
-	unsigned n_cancels;         /* lock; cancellers inside db_cancel() */
+	unsigned n_cancels;         /* lock; cancellers: the worker outlives them */
 	struct session_state state; /* lock */
 };
 
@@ -122,7 +122,7 @@ static void fill_params(const struct session *session, struct db_params *p)
 	};
 }
 
-/* Takes the connection away once no canceller uses it. */
+/* Takes the connection away once no canceller is left that could use it. */
 static struct db *detach_db(struct session *session)
 {
 	struct db *db;
@@ -346,11 +346,16 @@ struct cancel {
 	struct statement *s;
 };
 
-static void cancel_free(struct cancel *c)
+/* Its last act: the worker may end from here on. */
+static void cancel_done(struct cancel *c)
 {
-	session_unref(c->session);
+	struct session *session = c->session;
+
 	statement_unref(c->s);
 	free(c);
+	auto_lock(&session->lock);
+	session->n_cancels--;
+	(void)pthread_cond_broadcast(&session->cond);
 }
 
 static void *canceller(void *arg)
@@ -365,18 +370,11 @@ static void *canceller(void *arg)
 	{
 		auto_lock(&session->lock);
 		running = session->job == c->s && session->db != NULL;
-		if (running)
-			session->n_cancels++;
 	}
-	if (running) {
-		if (db_cancel(session->db, &params, &err) < 0)
-			conn_log(session->spec->conn_id, LOG_LEVEL_WARN,
-				 "cannot cancel at the server: %s", err.msg);
-		auto_lock(&session->lock);
-		session->n_cancels--;
-		(void)pthread_cond_broadcast(&session->cond);
-	}
-	cancel_free(c);
+	if (running && db_cancel(session->db, &params, &err) < 0)
+		conn_log(session->spec->conn_id, LOG_LEVEL_WARN,
+			 "cannot cancel at the server: %s", err.msg);
+	cancel_done(c);
 	return NULL;
 }
 
@@ -389,15 +387,19 @@ void session_cancel(struct session *session, struct statement *s)
 
 	if (c == NULL)
 		return;
-	c->session = session_ref(session);
+	c->session = session;
 	c->s = statement_ref(s);
+	{
+		auto_lock(&session->lock);
+		session->n_cancels++;
+	}
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
 	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	rc = pthread_create(&thread, &attr, canceller, c);
 	(void)pthread_attr_destroy(&attr);
 	if (rc != 0)
-		cancel_free(c);
+		cancel_done(c);
 }
 
 void session_abort(struct session *session, struct statement *s)

@@ -5,7 +5,7 @@
  * the server has gone.
  *
  * Belongs to the thread of the loop; the worker and the canceller threads see
- * only what is under the lock. Counted, because a canceller may outlive it.
+ * only what is under the lock. The worker outlives the cancellers.
  */
 #ifndef CONNFS_FS_SESSION_H
 #define CONNFS_FS_SESSION_H
