@@ -15,9 +15,12 @@ struct backend {
 
 	int (*open)(struct db **out, const struct db_params *params,
 		    struct err *err);
-	int (*exec)(struct db *db, const char *sql, const struct db_sink *sink,
-		    void *arg, struct err *err);
+	int (*exec)(struct db *db, const char *sql, const struct db_args *args,
+		    const struct db_sink *sink, void *arg, struct err *err);
 	int (*check)(struct db *db, struct err *err);
+	/* Null: -EOPNOTSUPP. */
+	int (*reset)(struct db *db, const struct db_params *params,
+		     struct err *err);
 	int (*cancel)(struct db *db, const struct db_params *params,
 		      struct err *err);
 	void (*abort)(struct db *db);
@@ -28,7 +31,7 @@ struct backend {
 struct db {
 	const struct backend *backend; /* set by db.c */
 	bool in_transaction;           /* the driver keeps these up to date */
-	bool std_strings;
+	unsigned sql_modes;            /* enum sql_mode */
 	int server_pid;
 };
 

@@ -44,14 +44,18 @@ int db_open(struct db **out, const char *backend,
 	return err_set(err, EINVAL, "no backend is named %s", backend);
 }
 
-int db_exec(struct db *db, const char *sql, const struct db_sink *sink,
-	    void *arg, struct err *err)
+int db_exec(struct db *db, const char *sql, const struct db_args *args,
+	    const struct db_sink *sink, void *arg, struct err *err)
 {
+	const struct db_args none = {0};
+
 	assert(sql != NULL && sink != NULL && err != NULL);
 	assert(sink->begin != NULL && sink->row != NULL && sink->bytes != NULL);
 	assert(sink->end != NULL && sink->notice != NULL);
 	assert(sink->failure != NULL && sink->idle != NULL);
-	return checked(db->backend->exec(db, sql, sink, arg, err), err);
+	return checked(db->backend->exec(db, sql, args != NULL ? args : &none,
+					 sink, arg, err),
+		       err);
 }
 
 int db_check(struct db *db, struct err *err)
@@ -64,14 +68,23 @@ int db_check(struct db *db, struct err *err)
 	return rc;
 }
 
+int db_reset(struct db *db, const struct db_params *params, struct err *err)
+{
+	assert(params != NULL && err != NULL);
+	if (db->backend->reset == NULL)
+		return err_set(err, EOPNOTSUPP, "%s sessions are not reset",
+			       db->backend->name);
+	return checked(db->backend->reset(db, params, err), err);
+}
+
 bool db_in_transaction(const struct db *db)
 {
 	return db->in_transaction;
 }
 
-bool db_std_strings(const struct db *db)
+unsigned db_sql_modes(const struct db *db)
 {
-	return db->std_strings;
+	return db->sql_modes;
 }
 
 int db_server_pid(const struct db *db)

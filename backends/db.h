@@ -7,7 +7,7 @@
  * of the FUSE loop. db_cancel() and db_abort() may be called by any thread
  * while the worker is inside db_exec(), as long as nobody closes the session.
  *
- *     db_open -> [ db_check -> db_exec ] ... -> db_close
+ *     db_open -> [ db_check -> db_exec | db_reset ] ... -> db_close
  */
 #ifndef CONNFS_BACKENDS_DB_H
 #define CONNFS_BACKENDS_DB_H
@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "backends/value.h"
 
 struct db;
 struct err;
@@ -31,7 +33,9 @@ struct db_params {
 	const char *application_name; /* whole; drivers cut to their limit */
 	const char *sslmode;          /* libpq's words; null: "prefer" */
 	const char *ca_cert;          /* PEM file; null: none */
-	const char *init_sql;         /* run once after login; null: none */
+	const char *tls_fingerprint;  /* SHA-256 of the server's certificate, 64
+				       * lower case hex digits; null: none */
+	const char *init_sql; /* run after login and reset; null: none */
 	bool read_only;
 	unsigned connect_timeout_ms;   /* 0: none */
 	unsigned statement_timeout_ms; /* 0: none */
@@ -94,14 +98,16 @@ int db_open(struct db **out, const char *backend,
 	    const struct db_params *params, struct err *err);
 
 /*
- * Runs one statement to its end and returns 0, or a negative errno of
- * design.md section 5 with err (and sink->failure, when the server spoke).
+ * Runs one statement to its end, with args (null: none) bound to its
+ * placeholders ($1, ?, :name: the engine's own), and returns 0, or a negative
+ * errno with err (and sink->failure, when the server spoke). -EINVAL: args do
+ * not fit the statement; -EOPNOTSUPP: it cannot have any, or not of this kind.
  * After a failure the session can run another statement, unless the failure
  * was -ENOTCONN. -EOPNOTSUPP: COPY .. FROM STDIN. -ECANCELED: db_cancel() or
  * db_abort() ended it; where db_abort() costs the connection, -ENOTCONN.
  */
-int db_exec(struct db *db, const char *sql, const struct db_sink *sink,
-	    void *arg, struct err *err);
+int db_exec(struct db *db, const char *sql, const struct db_args *args,
+	    const struct db_sink *sink, void *arg, struct err *err);
 
 /*
  * Before a statement is sent: 0, or -ENOTCONN when the server has closed the
@@ -109,9 +115,18 @@ int db_exec(struct db *db, const char *sql, const struct db_sink *sink,
  */
 int db_check(struct db *db, struct err *err);
 
+/*
+ * Hands the session over: it becomes what db_open() would give for params,
+ * which differ in application_name (and hold a fresh credential) only. Nothing
+ * of what was set, made or locked in it before is left. 0 or a negative errno,
+ * after which the session is of no use but to be closed; -EOPNOTSUPP: this
+ * engine has no way that is sure or quicker than a new login.
+ */
+int db_reset(struct db *db, const struct db_params *params, struct err *err);
+
 /* The state after the last statement. */
 bool db_in_transaction(const struct db *db); /* a failed one counts */
-bool db_std_strings(const struct db *db);    /* backslashes are literal */
+unsigned db_sql_modes(const struct db *db);  /* enum sql_mode, or'ed */
 int db_server_pid(const struct db *db);      /* 0: not known */
 
 /*

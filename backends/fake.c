@@ -29,6 +29,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "backends/sql.h"
 #include "backends/sqlstate.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -402,8 +403,8 @@ static int play(struct play *p)
 	return syntax_error(p);
 }
 
-static int fake_exec(struct db *db, const char *sql, const struct db_sink *sink,
-		     void *arg, struct err *err)
+static int fake_exec(struct db *db, const char *sql, const struct db_args *args,
+		     const struct db_sink *sink, void *arg, struct err *err)
 {
 	struct play p = {
 		.s = session_of(db),
@@ -437,7 +438,7 @@ static int fake_open(struct db **out, const struct db_params *params,
 	if (s == NULL)
 		return err_set(err, ENOMEM, "out of memory");
 	s->max_row = params->max_row;
-	s->db.std_strings = true;
+	s->db.sql_modes = SQL_PLAIN_BACKSLASH;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -18,6 +18,7 @@
 
 #include "backends/pg_connect.h"
 #include "backends/pg_session.h"
+#include "backends/sql.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
@@ -97,7 +98,9 @@ static void read_state(struct pg_session *s)
 
 	s->db.in_transaction =
 		status == PQTRANS_INTRANS || status == PQTRANS_INERROR;
-	s->db.std_strings = strings != NULL && strcmp(strings, "on") == 0;
+	s->db.sql_modes = strings != NULL && strcmp(strings, "on") == 0
+				  ? SQL_PLAIN_BACKSLASH
+				  : 0;
 	while ((notify = PQnotifies(s->conn)) != NULL)
 		PQfreemem(notify);
 }
@@ -280,8 +283,8 @@ static void end_cancellable(struct pg_session *s)
 	}
 }
 
-static int pg_exec(struct db *db, const char *sql, const struct db_sink *sink,
-		   void *arg, struct err *err)
+static int pg_exec(struct db *db, const char *sql, const struct db_args *args,
+		   const struct db_sink *sink, void *arg, struct err *err)
 {
 	struct pg_session *s = session_of(db);
 	const struct pg_job job = {.sql = sql, .sink = sink, .arg = arg};

@@ -20,30 +20,48 @@ struct sql_splitter;
 enum sql_dialect {
 	SQL_POSTGRES, /* the rules of psql 15 */
 	SQL_SQLITE,   /* the rules of sqlite3_complete() */
+	SQL_MYSQL,    /* those of the mariadb client, DELIMITER included */
 };
+
+/* What the settings of a session change in the rules. */
+enum sql_mode {
+	/* standard_conforming_strings, NO_BACKSLASH_ESCAPES */
+	SQL_PLAIN_BACKSLASH = 1,
+	SQL_ANSI_QUOTES = 2, /* "..." is a name in MySQL */
+};
+
+/* Those of a session in which nothing was set. */
+unsigned sql_default_modes(enum sql_dialect dialect);
 
 /* Null when there is no memory. */
 struct sql_splitter *sql_splitter_create(enum sql_dialect dialect);
 void sql_splitter_destroy(struct sql_splitter *s);
 
-/* standard_conforming_strings of the session, from the next statement on. */
-void sql_splitter_set_std_strings(struct sql_splitter *s, bool on);
+/* enum sql_mode of the session, from the next statement on. */
+void sql_splitter_set_modes(struct sql_splitter *s, unsigned modes);
+
+/* Where a statement stands in the text. */
+struct sql_piece {
+	/*
+	 * It starts here, after white space and line comments, and after any
+	 * client command passed over.
+	 */
+	size_t body;
+	size_t len; /* without what ends it; 0: white space and comments only */
+	size_t end; /* behind what ends it */
+};
 
 /*
  * text is everything from the start of the statement that is not complete
  * yet: what the last call saw (only the new bytes are scanned) and what came
- * since. Returns 1 and the length of the first complete statement with its
- * semicolon, whereupon the caller drops these bytes; 0 when more is needed;
- * -EINVAL for a client command (psql's backslash, sqlite's dot), which names
- * it, once its name is whole. \restrict and \unrestrict, which pg_dump
- * writes, are passed over.
- *
- * *body is then where the statement starts, after white space and `--`
- * comments (and after any client command passed over); an empty statement,
- * one of white space and comments, has *body + 1 == *end.
+ * since. Returns 1 and where the first complete statement stands, whereupon
+ * the caller drops the bytes before piece->end; 0 when more is needed; -EINVAL
+ * for a client command (psql's backslash, sqlite's dot), which names it, once
+ * its name is whole. \restrict and \unrestrict, which pg_dump writes, are
+ * passed over.
  */
 int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
-		      size_t *body, size_t *end, struct err *err);
+		      struct sql_piece *piece, struct err *err);
 
 /*
  * At the end of the text: true when what is left of it, the len bytes the

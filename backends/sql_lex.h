@@ -36,7 +36,7 @@ struct sql_lex {
 	size_t word;    /* of a SQL_WORD proper: a lone $ may come before it */
 	size_t pos;     /* every byte before it is done with */
 	unsigned state; /* the dialect's own; 0: between two tokens */
-	bool std_strings; /* backslashes in '..' are plain text */
+	unsigned modes; /* enum sql_mode */
 	/* Comments: how deep; dollar quotes: bytes of the tag that match. */
 	size_t count;
 	size_t tag; /* $tag$: where it stands in the text, and its length */

@@ -408,7 +408,7 @@ static enum sql_token quote(struct sql_lex *lex, const char *text, size_t len)
 		lex->newline || (lex->string_end == lex->pos && last != BITS);
 
 	if (last == BETWEEN || !again)
-		last = lex->std_strings ? PLAIN : ESCAPE;
+		last = (lex->modes & SQL_PLAIN_BACKSLASH) != 0 ? PLAIN : ESCAPE;
 	return begin_string(lex, text, lex->pos + 1, len, last);
 }
 

@@ -29,7 +29,7 @@ enum stage {
 
 struct sql_splitter {
 	struct sql_lex lex;
-	bool std_strings; /* of the next statement */
+	unsigned modes; /* of the next statement */
 
 	bool has_body;  /* something other than space and line comments */
 	bool has_token; /* something other than comments */
@@ -50,11 +50,17 @@ struct sql_splitter {
 static void restart(struct sql_splitter *s)
 {
 	enum sql_dialect dialect = s->lex.dialect;
-	bool std_strings = s->std_strings;
+	unsigned modes = s->modes;
 
 	*s = (struct sql_splitter){.lex.dialect = dialect,
-				   .lex.std_strings = std_strings,
-				   .std_strings = std_strings};
+				   .lex.modes = modes,
+				   .modes = modes};
+}
+
+unsigned sql_default_modes(enum sql_dialect dialect)
+{
+	(void)dialect;
+	return SQL_PLAIN_BACKSLASH;
 }
 
 struct sql_splitter *sql_splitter_create(enum sql_dialect dialect)
@@ -64,7 +70,7 @@ struct sql_splitter *sql_splitter_create(enum sql_dialect dialect)
 	if (s == NULL)
 		return NULL;
 	s->lex.dialect = dialect;
-	s->std_strings = true;
+	s->modes = sql_default_modes(dialect);
 	restart(s);
 	return s;
 }
@@ -74,11 +80,11 @@ void sql_splitter_destroy(struct sql_splitter *s)
 	free(s);
 }
 
-void sql_splitter_set_std_strings(struct sql_splitter *s, bool on)
+void sql_splitter_set_modes(struct sql_splitter *s, unsigned modes)
 {
-	s->std_strings = on;
+	s->modes = modes;
 	if (s->lex.pos == 0)
-		s->lex.std_strings = on;
+		s->lex.modes = modes;
 }
 
 void sql_splitter_reset(struct sql_splitter *s)
@@ -334,7 +340,7 @@ static int command(struct sql_splitter *s, const char *text, size_t len,
 }
 
 int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
-		      size_t *body, size_t *end, struct err *err)
+		      struct sql_piece *piece, struct err *err)
 {
 	enum sql_token token;
 	int rc;
@@ -352,8 +358,9 @@ int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
 		}
 		if (!take(s, token, text))
 			continue;
-		*body = s->body;
-		*end = s->lex.pos;
+		piece->body = s->body;
+		piece->len = s->lex.pos - 1 - s->body;
+		piece->end = s->lex.pos;
 		restart(s);
 		return 1;
 	}

@@ -159,10 +159,10 @@ static void advance(struct reader *r)
 }
 
 static void start(struct reader *r, enum sql_dialect dialect, const char *text,
-		  size_t len, bool std_strings)
+		  size_t len, unsigned modes)
 {
 	*r = (struct reader){.lex.dialect = dialect,
-			     .lex.std_strings = std_strings,
+			     .lex.modes = modes,
 			     .text = text,
 			     .len = len};
 	advance(r);
@@ -330,12 +330,12 @@ static unsigned statement_effects(struct reader *r)
 }
 
 static unsigned effects_of(enum sql_dialect dialect, const char *text,
-			   size_t len, bool std_strings)
+			   size_t len, unsigned modes)
 {
 	struct reader r;
 	unsigned effects;
 
-	start(&r, dialect, text, len, std_strings);
+	start(&r, dialect, text, len, modes);
 	effects = statement_effects(&r);
 	/* Redshift's temporary tables: create table #t, select into #t. */
 	if ((effects & WRITES) != 0 && r.hash)

@@ -216,7 +216,7 @@ static int sq_open(struct db **out, const struct db_params *params,
 	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return err_set(err, ENOMEM, "no memory for a session");
-	s->db.std_strings = true;
+	s->db.sql_modes = SQL_PLAIN_BACKSLASH;
 	s->max_row = params->max_row;
 	s->busy_timeout_ms = busy_timeout(params->connect_timeout_ms);
 	(void)pthread_mutex_init(&s->mutex, NULL);
@@ -260,7 +260,7 @@ static int report(const struct statement *st, int code, struct err *err)
 static bool is_blank(const char *text)
 {
 	struct sql_splitter *splitter;
-	size_t body, end;
+	struct sql_piece piece;
 	bool blank;
 
 	if (*text == '\0')
@@ -268,8 +268,8 @@ static bool is_blank(const char *text)
 	splitter = sql_splitter_create(SQL_SQLITE);
 	if (splitter == NULL)
 		return false;
-	blank = sql_splitter_next(splitter, text, strlen(text), &body, &end,
-				  NULL) == 0 &&
+	blank = sql_splitter_next(splitter, text, strlen(text), &piece, NULL) ==
+			0 &&
 		sql_splitter_blank(splitter);
 	sql_splitter_destroy(splitter);
 	return blank;
@@ -354,8 +354,8 @@ static int run(struct statement *st, struct err *err)
 	return rc;
 }
 
-static int sq_exec(struct db *db, const char *sql, const struct db_sink *sink,
-		   void *arg, struct err *err)
+static int sq_exec(struct db *db, const char *sql, const struct db_args *args,
+		   const struct db_sink *sink, void *arg, struct err *err)
 {
 	struct session *s = session_of(db);
 	struct statement st = {.s = s, .sql = sql, .sink = sink, .arg = arg};

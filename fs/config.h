@@ -33,6 +33,8 @@ struct settings {
 	unsigned settle_time_ms;     /* 1 s */
 	unsigned queue_timeout_ms;   /* 30 s */
 	unsigned idle_timeout_ms;    /* 10 min; a spec may differ */
+	unsigned idle_in_transaction_timeout_ms; /* 5 min; a spec may differ */
+	unsigned session_timeout_ms; /* 1 h: an unused sessions/NAME ends */
 	unsigned connect_timeout_ms; /* 10 s; a spec may differ */
 	unsigned max_connections;    /* 10 per connection; a spec may differ */
 	bool read_only;              /* -o ro */
@@ -56,6 +58,7 @@ struct engine {
 	bool needs_login;      /* host, user, database are asked for */
 	bool is_file; /* host is a file; there is no login and no TLS */
 	bool has_iam; /* with no password of its own it logs in by IAM */
+	bool cancels_by_login; /* db_cancel() logs in: it needs a credential */
 };
 
 /*
@@ -78,13 +81,16 @@ struct spec {
 	char *user;
 	char *sslmode; /* resolved from ssl and sslmode; never null for libpq */
 	char *ca_cert;
+	char *tls_fingerprint; /* see db.h */
 	char *init_sql;
 	char *application_name; /* a template that replaces conn_app_name */
 	bool read_only;
 	unsigned statement_timeout_ms; /* 0: none */
 	unsigned connect_timeout_ms;
 	unsigned idle_timeout_ms;
+	unsigned idle_in_transaction_timeout_ms;
 	unsigned max_connections;
+	bool sticky; /* a conversation keeps its database session */
 	struct access_rule access;
 	struct auth *auth;     /* never null */
 	char *connection_json; /* the allow-list of fields, pretty, newline */

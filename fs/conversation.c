@@ -67,7 +67,7 @@ struct conversation *conversation_get(struct connection *conn,
 	conv->refs = 1;
 	conv->conn = connection_ref(conn);
 	conv->key = *caller;
-	conv->std_strings = true;
+	conv->sql_modes = sql_default_modes(conn->spec->engine->dialect);
 	conv->idle_timer.run = on_idle_timer;
 	conv->next = conn->conversations;
 	conn->conversations = conv;
@@ -249,7 +249,7 @@ void conversation_kick(struct conversation *conv)
 
 	if (conv->session != NULL) {
 		session_state(conv->session, &state);
-		conv->std_strings = state.std_strings;
+		conv->sql_modes = state.sql_modes;
 	}
 	if (script == NULL)
 		script = conv->turn;

@@ -44,8 +44,8 @@ struct conversation {
 	struct request_list env_waiters;
 
 	struct session *session;
-	bool session_used; /* it has been given a statement */
-	bool std_strings;  /* of the last session, for the splitter */
+	bool session_used;  /* it has been given a statement */
+	unsigned sql_modes; /* of the last session, for the splitter */
 	struct loop_timer idle_timer;
 	bool waits_for_session;
 	struct conversation *next_waiting;

@@ -117,7 +117,7 @@ struct script *script_create(struct conversation *conv,
 		script_unref(script);
 		return NULL;
 	}
-	sql_splitter_set_std_strings(script->splitter, conv->std_strings);
+	sql_splitter_set_modes(script->splitter, conv->sql_modes);
 	if (conv->conn->spec->access.n_gids > 0)
 		(void)caller_groups(&script->names.groups,
 				    &script->names.n_groups, writer);

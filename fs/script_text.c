@@ -114,7 +114,8 @@ static bool changes_strings(const char *text, size_t len)
 /* Takes the complete statements off the text. */
 static int split(struct script *script)
 {
-	size_t used = 0, body, end;
+	size_t used = 0;
+	struct sql_piece piece;
 	struct err err = {0};
 	int rc, added = 0;
 
@@ -122,24 +123,24 @@ static int split(struct script *script)
 		const char *text = script->text.data + used;
 		size_t len = script->text.len - used;
 
-		rc = sql_splitter_next(script->splitter, text, len, &body, &end,
+		rc = sql_splitter_next(script->splitter, text, len, &piece,
 				       &err);
 		if (rc != 1)
 			break;
-		count_lines(script, text, body);
-		if (end - body > 1) {
+		count_lines(script, text, piece.body);
+		if (piece.len > 0) {
 			/* Refusals move the position: keep our own. */
 			unsigned line = script->line, column = script->column;
 
-			added = add_statement(script, text + body,
-					      end - body - 1, NULL);
+			added = add_statement(script, text + piece.body,
+					      piece.len, NULL);
 			script->line = line;
 			script->column = column;
 		}
-		count_lines(script, text + body, end - body);
-		used += end;
-		script->held =
-			len > end && changes_strings(text + body, end - body);
+		count_lines(script, text + piece.body, piece.end - piece.body);
+		used += piece.end;
+		script->held = len > piece.end &&
+			       changes_strings(text + piece.body, piece.len);
 		if (added < 0 || script->held)
 			break;
 	}
@@ -169,8 +170,7 @@ static int split_all(struct script *script)
 
 int script_text_add(struct script *script, const char *data, size_t len)
 {
-	sql_splitter_set_std_strings(script->splitter,
-				     script->conv->std_strings);
+	sql_splitter_set_modes(script->splitter, script->conv->sql_modes);
 	buf_put(&script->text, data, len);
 	if (script->text.failed) {
 		script_text_drop(script);
@@ -184,14 +184,14 @@ int script_text_add(struct script *script, const char *data, size_t len)
 int script_text_resume(struct script *script)
 {
 	struct session_state state = {
-		.std_strings = script->conv->std_strings,
+		.sql_modes = script->conv->sql_modes,
 	};
 	bool end = script->held_end;
 	int rc;
 
 	if (script->conv->session != NULL)
 		session_state(script->conv->session, &state);
-	sql_splitter_set_std_strings(script->splitter, state.std_strings);
+	sql_splitter_set_modes(script->splitter, state.sql_modes);
 	script->held = false;
 	rc = split_all(script);
 	return rc == 0 && end ? script_text_end(script) : rc;

@@ -40,11 +40,11 @@ struct session {
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	struct statement *job;      /* lock; counted while it runs */
-	bool close;                 /* lock */
-	bool ended;                 /* lock; the worker touches nothing more */
-	struct db *db;              /* lock to change; the worker uses it */
-	unsigned n_cancels;         /* lock; cancellers: the worker outlives them */
+	struct statement *job; /* lock; counted while it runs */
+	bool close;            /* lock */
+	bool ended;            /* lock; the worker touches nothing more */
+	struct db *db;         /* lock to change; the worker uses it */
+	unsigned n_cancels;    /* lock; cancellers: the worker outlives them */
 	struct session_state state; /* lock */
 };
 
@@ -134,7 +134,8 @@ static struct db *detach_db(struct session *session)
 	session->db = NULL;
 	session->state.in_transaction = false;
 	session->state.keeps_state = false;
-	session->state.std_strings = true;
+	session->state.sql_modes =
+		sql_default_modes(session->spec->engine->dialect);
 	return db;
 }
 
@@ -164,7 +165,7 @@ static int login(struct session *session, struct err *err)
 	session->logged_in_before = true;
 	auto_lock(&session->lock);
 	session->db = db;
-	session->state.std_strings = db_std_strings(db);
+	session->state.sql_modes = db_sql_modes(db);
 	return 0;
 }
 
@@ -213,7 +214,7 @@ static int run_once(struct session *session, struct statement *s,
 	statement_set_state(s, STATEMENT_RUNNING);
 	if (atomic_load(&s->stopped))
 		return err_set(err, ECANCELED, "cancelled");
-	rc = db_exec(session->db, s->sql, &statement_sink, s, err);
+	rc = db_exec(session->db, s->sql, NULL, &statement_sink, s, err);
 	if (rc == -ENOTCONN)
 		db_close(detach_db(session));
 	return rc;
@@ -256,8 +257,7 @@ static void run(struct session *session, struct statement *s)
 		if (session->db != NULL) {
 			session->state.in_transaction =
 				db_in_transaction(session->db);
-			session->state.std_strings =
-				db_std_strings(session->db);
+			session->state.sql_modes = db_sql_modes(session->db);
 			if (s->traits.keeps_state)
 				session->state.keeps_state = true;
 		}
@@ -318,7 +318,8 @@ struct session *session_create(const struct session_config *config)
 	session->closed_arg = config->closed_arg;
 	session->event.run = on_event;
 	session->state.idle_since = clock_mono_ms();
-	session->state.std_strings = true;
+	session->state.sql_modes =
+		sql_default_modes(session->spec->engine->dialect);
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
 	rc = session->app_name == NULL

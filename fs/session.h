@@ -59,7 +59,7 @@ struct session_state {
 	bool busy;        /* runs a statement */
 	bool keeps_state; /* a transaction or settings would be lost */
 	bool in_transaction;
-	bool std_strings;
+	unsigned sql_modes;  /* enum sql_mode */
 	uint64_t idle_since; /* monotonic ms, when not busy */
 };
 void session_state(struct session *session, struct session_state *out);

@@ -150,7 +150,7 @@ int run_sql(struct db *db, struct seen *seen, const char *sql)
 	seen->n_idles = 0;
 	seen->longest = 0;
 	seen->err = (struct err){0};
-	return db_exec(db, sql, &seen_sink, seen, &seen->err);
+	return db_exec(db, sql, NULL, &seen_sink, seen, &seen->err);
 }
 
 char *ask(struct db *db, const char *sql)

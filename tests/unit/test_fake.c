@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/db.h"
+#include "backends/sql.h"
 #include "backends/sqlstate.h"
 #include "common/err.h"
 #include "tests/unit/check.h"
@@ -20,7 +21,8 @@ static struct db *open_fake(void)
 	struct db *db;
 
 	CHECK_INT(db_open(&db, "fake", &params, &err), 0);
-	CHECK(db_std_strings(db) && !db_in_transaction(db));
+	CHECK(db_sql_modes(db) == SQL_PLAIN_BACKSLASH &&
+	      !db_in_transaction(db));
 	return db;
 }
 
@@ -130,7 +132,7 @@ static void *run_waiter(void *arg)
 	struct err err = {0};
 
 	sink.idle = count_idle;
-	w->rc = db_exec(w->db, w->sql, &sink, w, &err);
+	w->rc = db_exec(w->db, w->sql, NULL, &sink, w, &err);
 	return NULL;
 }
 

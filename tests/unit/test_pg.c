@@ -12,6 +12,7 @@
 
 #include "backends/db.h"
 #include "backends/pg_types.h"
+#include "backends/sql.h"
 #include "common/err.h"
 #include "tests/unit/pg_server.h"
 #include "tests/unit/pg_sink.h"
@@ -34,7 +35,8 @@ static void test_rows_types_and_nulls(void)
 					   "2020-01-02 03:04:05|x\ny\n");
 	CHECK_TEXT(buf_cstr(&c.seen.tag), "SELECT 1/1");
 	CHECK_INT((long)c.seen.n_ends, 1);
-	CHECK(!db_in_transaction(c.db) && db_std_strings(c.db));
+	CHECK(!db_in_transaction(c.db) &&
+	      db_sql_modes(c.db) == SQL_PLAIN_BACKSLASH);
 	client_close(&c);
 }
 
@@ -253,7 +255,7 @@ static void test_transaction_state(void)
 	CHECK_INT(run(&c, "rollback"), 0);
 	CHECK(!db_in_transaction(c.db));
 	CHECK_INT(run(&c, "set standard_conforming_strings = off"), 0);
-	CHECK(!db_std_strings(c.db));
+	CHECK(db_sql_modes(c.db) == 0);
 	client_close(&c);
 }
 

@@ -80,14 +80,15 @@ static void split(struct result *r, enum sql_dialect dialect, bool std_strings,
 		  const char *text, size_t len, enum cut cut)
 {
 	struct sql_splitter *s = sql_splitter_create(dialect);
-	size_t base = 0, have = 0, body, end;
+	size_t base = 0, have = 0;
+	struct sql_piece piece;
 	struct err err;
 
 	if (s == NULL)
 		exit(1);
 	r->n = 0;
 	r->rc = 0;
-	sql_splitter_set_std_strings(s, std_strings);
+	sql_splitter_set_modes(s, std_strings ? SQL_PLAIN_BACKSLASH : 0);
 	while (have < len && r->rc == 0) {
 		have += next_piece(cut, len - have);
 		do {
@@ -96,8 +97,8 @@ static void split(struct result *r, enum sql_dialect dialect, bool std_strings,
 			if (copy == NULL)
 				exit(1);
 			memcpy(copy, text + base, have - base);
-			r->rc = sql_splitter_next(s, copy, have - base, &body,
-						  &end, &err);
+			r->rc = sql_splitter_next(s, copy, have - base, &piece,
+						  &err);
 			if (r->rc == 0 && have == len)
 				r->rc = sql_splitter_check_end(s, copy,
 							       have - base,
@@ -106,9 +107,9 @@ static void split(struct result *r, enum sql_dialect dialect, bool std_strings,
 			if (r->rc != 1)
 				break;
 			r->list[r->n++] =
-				(struct statement){.body = base + body,
-						   .end = base + end};
-			base += end;
+				(struct statement){.body = base + piece.body,
+						   .end = base + piece.end};
+			base += piece.end;
 		} while (1);
 	}
 	r->blank = sql_splitter_blank(s);
@@ -440,7 +441,8 @@ static void join(char *out, size_t size, const struct result *r,
 static void message(struct err *err, const struct row *row, enum cut cut)
 {
 	struct sql_splitter *s = sql_splitter_create(row->dialect);
-	size_t len = strlen(row->text), base = 0, have = 0, body, end;
+	size_t len = strlen(row->text), base = 0, have = 0;
+	struct sql_piece piece;
 	int rc = 0;
 
 	if (s == NULL)
@@ -448,8 +450,8 @@ static void message(struct err *err, const struct row *row, enum cut cut)
 	while (rc >= 0 && have < len) {
 		have += next_piece(cut, len - have);
 		while ((rc = sql_splitter_next(s, row->text + base, have - base,
-					       &body, &end, err)) == 1)
-			base += end;
+					       &piece, err)) == 1)
+			base += piece.end;
 	}
 	if (rc == 0)
 		(void)sql_splitter_check_end(s, row->text + base, len - base,
@@ -483,21 +485,21 @@ static void check_row(const struct row *row, enum cut cut)
 }
 
 /* standard_conforming_strings counts from the next statement on. */
-static void test_std_strings(void)
+static void test_modes(void)
 {
 	static const char text[] = "select 'a\\'; select 'b\\'; c';";
 	struct sql_splitter *s = sql_splitter_create(SQL_POSTGRES);
-	size_t body, end;
+	struct sql_piece piece;
 
-	if (s == NULL || sql_splitter_next(s, text, 5, &body, &end, NULL) != 0)
+	if (s == NULL || sql_splitter_next(s, text, 5, &piece, NULL) != 0)
 		exit(1);
-	sql_splitter_set_std_strings(s, false);
-	if (sql_splitter_next(s, text, strlen(text), &body, &end, NULL) != 1 ||
-	    end != 12)
+	sql_splitter_set_modes(s, 0);
+	if (sql_splitter_next(s, text, strlen(text), &piece, NULL) != 1 ||
+	    piece.end != 12)
 		fail("changed within a statement", text, strlen(text));
-	if (sql_splitter_next(s, text + 12, strlen(text) - 12, &body, &end,
-			      NULL) != 1 ||
-	    end != strlen(text) - 12)
+	if (sql_splitter_next(s, text + 12, strlen(text) - 12, &piece, NULL) !=
+		    1 ||
+	    piece.end != strlen(text) - 12)
 		fail("not changed for the next one", text, strlen(text));
 	sql_splitter_destroy(s);
 }
@@ -512,14 +514,14 @@ static void test_linear(enum sql_dialect dialect, const char *start, char fill)
 	struct sql_splitter *s = sql_splitter_create(dialect);
 	uint64_t began = clock_mono_ms();
 	char *text = malloc(SIZE);
-	size_t body, end;
+	struct sql_piece piece;
 
 	if (s == NULL || text == NULL)
 		exit(1);
 	memset(text, fill, SIZE);
 	memcpy(text, start, strlen(start));
 	for (size_t len = 1; len <= SIZE; len++) {
-		if (sql_splitter_next(s, text, len, &body, &end, NULL) != 0)
+		if (sql_splitter_next(s, text, len, &piece, NULL) != 0)
 			fail("found an end", text, len < 40 ? len : 40);
 	}
 	if (clock_mono_ms() - began > LIMIT_MS)
@@ -538,7 +540,7 @@ int main(int argc, char **argv)
 		check_row(&rows[i], WHOLE);
 		check_row(&rows[i], BYTES);
 	}
-	test_std_strings();
+	test_modes();
 	test_linear(SQL_POSTGRES, "select '", ';');
 	test_linear(SQL_POSTGRES, "select E'", '\\');
 	test_linear(SQL_POSTGRES, "select $a$", '$');

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "backends/db.h"
+#include "backends/sql.h"
 #include "tests/unit/check.h"
 #include "tests/unit/pg_sink.h"
 
@@ -310,7 +311,7 @@ static void test_transactions(void)
 	struct db *db = open_new("transactions");
 
 	CHECK(!db_in_transaction(db));
-	CHECK(db_std_strings(db));
+	CHECK(db_sql_modes(db) == SQL_PLAIN_BACKSLASH);
 	CHECK_INT(db_server_pid(db), 0);
 	ok(db, "begin");
 	CHECK(db_in_transaction(db));
