@@ -15,9 +15,12 @@
  *   deaf                     no answer, and cancelling does not help either
  *   notice TEXT              a notice, and no result set
  *   tag TEXT affected N      no result set; the tag, and how many rows
+ *   name                     a row: the session's application_name
+ *   state                    a row: how often the session was reset
  *
  * with or without a semicolon. Anything else is a syntax error. All of it goes
- * by the rules of db.h: idle() is asked before waiting, max_row is kept.
+ * by the rules of db.h: idle() is asked before waiting, max_row is kept. There
+ * are no parameters.
  */
 #include "backends/backend.h"
 
@@ -46,6 +49,8 @@ enum {
 struct fake_session {
 	struct db db; /* first */
 	size_t max_row;
+	char *app_name; /* owned; "" when there is none */
+	uint64_t n_resets;
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* cancelled or aborted was set */
@@ -279,10 +284,23 @@ static int play_rows(struct play *p)
 	return rc;
 }
 
+/* A result set of one row of one column. */
+static int send_cell(struct play *p, const char *column, const char *data,
+		     size_t len)
+{
+	const struct db_column col = {column, "text", false};
+	const struct db_cell cell = {.data = data, .len = len};
+	int rc = p->sink->begin(p->arg, &col, 1, p->err);
+
+	if (rc == 0)
+		rc = p->sink->row(p->arg, &cell, p->err);
+	if (rc == 0)
+		complete_rows(p, 1);
+	return rc;
+}
+
 static int play_cell(struct play *p)
 {
-	const struct db_column col = {"c1", "text", false};
-	struct db_cell cell;
 	uint64_t len;
 	char *data;
 	int rc;
@@ -297,12 +315,7 @@ static int play_cell(struct play *p)
 	if (data == NULL)
 		return err_set(p->err, ENOMEM, "out of memory");
 	memset(data, 'x', (size_t)len);
-	cell = (struct db_cell){.data = data, .len = (size_t)len};
-	rc = p->sink->begin(p->arg, &col, 1, p->err);
-	if (rc == 0)
-		rc = p->sink->row(p->arg, &cell, p->err);
-	if (rc == 0)
-		complete_rows(p, 1);
+	rc = send_cell(p, "c1", data, (size_t)len);
 	free(data);
 	return rc;
 }
@@ -383,13 +396,31 @@ static int play_tag(struct play *p)
 	return 0;
 }
 
+static int play_name(struct play *p)
+{
+	const char *name = p->s->app_name;
+
+	return take_end(p) ? send_cell(p, "name", name, strlen(name))
+			   : syntax_error(p);
+}
+
+static int play_state(struct play *p)
+{
+	char text[NUMBER_SIZE];
+	int len = snprintf(text, sizeof(text), "%" PRIu64, p->s->n_resets);
+
+	return take_end(p) ? send_cell(p, "state", text, (size_t)len)
+			   : syntax_error(p);
+}
+
 static const struct {
 	const char *word;
 	int (*play)(struct play *p);
 } commands[] = {
-	{"one", play_one},   {"rows", play_rows}, {"cell", play_cell},
-	{"fail", play_fail}, {"lose", play_lose}, {"wait", play_wait},
-	{"deaf", play_deaf}, {"tag", play_tag},   {"notice", play_notice},
+	{"one", play_one},   {"rows", play_rows},   {"cell", play_cell},
+	{"fail", play_fail}, {"lose", play_lose},   {"wait", play_wait},
+	{"deaf", play_deaf}, {"tag", play_tag},     {"notice", play_notice},
+	{"name", play_name}, {"state", play_state},
 };
 
 static int play(struct play *p)
@@ -415,6 +446,9 @@ static int fake_exec(struct db *db, const char *sql, const struct db_args *args,
 	};
 	int rc;
 
+	if (args->n > 0)
+		return err_set(err, EOPNOTSUPP,
+			       "statements of this engine have no parameters");
 	(void)pthread_mutex_lock(&p.s->lock);
 	p.s->running = true;
 	p.s->cancelled = false;
@@ -429,6 +463,18 @@ static int fake_exec(struct db *db, const char *sql, const struct db_args *args,
 	return rc;
 }
 
+static int set_app_name(struct fake_session *s, const char *name,
+			struct err *err)
+{
+	char *copy = strdup(name != NULL ? name : "");
+
+	if (copy == NULL)
+		return err_set(err, ENOMEM, "out of memory");
+	free(s->app_name);
+	s->app_name = copy;
+	return 0;
+}
+
 static int fake_open(struct db **out, const struct db_params *params,
 		     struct err *err)
 {
@@ -437,6 +483,10 @@ static int fake_open(struct db **out, const struct db_params *params,
 
 	if (s == NULL)
 		return err_set(err, ENOMEM, "out of memory");
+	if (set_app_name(s, params->application_name, err) < 0) {
+		free(s);
+		return -ENOMEM;
+	}
 	s->max_row = params->max_row;
 	s->db.sql_modes = SQL_PLAIN_BACKSLASH;
 	(void)pthread_mutex_init(&s->lock, NULL);
@@ -456,6 +506,19 @@ static int fake_check(struct db *db, struct err *err)
 	if (s->aborted)
 		return err_set(err, ENOTCONN, "the connection was cut");
 	return 0;
+}
+
+static int fake_reset(struct db *db, const struct db_params *params,
+		      struct err *err)
+{
+	struct fake_session *s = session_of(db);
+	int rc = fake_check(db, err);
+
+	if (rc == 0)
+		rc = set_app_name(s, params->application_name, err);
+	if (rc == 0)
+		s->n_resets++;
+	return rc;
 }
 
 static int fake_cancel(struct db *db, const struct db_params *params,
@@ -486,6 +549,7 @@ static void fake_close(struct db *db)
 
 	(void)pthread_cond_destroy(&s->wake);
 	(void)pthread_mutex_destroy(&s->lock);
+	free(s->app_name);
 	free(s);
 }
 
@@ -494,6 +558,7 @@ const struct backend fake_backend = {
 	.open = fake_open,
 	.exec = fake_exec,
 	.check = fake_check,
+	.reset = fake_reset,
 	.cancel = fake_cancel,
 	.abort = fake_abort,
 	.close = fake_close,

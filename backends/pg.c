@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The session: open, check, cancel, close. pg_connect.c logs in, pg_run.c runs
- * a statement, pg_rows.c reads its rows.
+ * The session: open, check, reset, cancel, close. pg_connect.c logs in,
+ * pg_run.c runs a statement, pg_rows.c reads its rows, pg_discard.c undoes
+ * what they did.
  */
 #include "backends/backend.h"
 
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <libpq-fe.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +26,7 @@
 
 enum {
 	CANCEL_TIMEOUT_MS = 5000,
-	CANCEL_WAIT_S = 6, /* for a request of another thread; longer */
+	RESTORE_TIMEOUT_MS = 5000,
 	CANCEL_TEXT_SIZE = 256,
 	CHECK_MAX_READS = 64,
 };
@@ -108,18 +108,13 @@ static void read_state(struct pg_session *s)
 static struct pg_session *create(const struct db_params *params)
 {
 	struct pg_session *s = calloc(1, sizeof(*s));
-	pthread_condattr_t attr;
 
 	if (s == NULL)
 		return NULL;
 	s->fd = -1;
 	s->max_row = params->max_row;
 	s->statement_timeout_ms = params->statement_timeout_ms;
-	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&s->calm, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	cancels_init(&s->cancels);
 	return s;
 }
 
@@ -136,8 +131,7 @@ static void pg_close(struct db *db)
 	PQfinish(s->conn);
 	if (s->fd >= 0)
 		(void)close(s->fd);
-	(void)pthread_cond_destroy(&s->calm);
-	(void)pthread_mutex_destroy(&s->lock);
+	cancels_finish(&s->cancels);
 	free(s);
 }
 
@@ -216,15 +210,20 @@ static void wipe_password(PGconn *conn)
 		secret_wipe(password, strlen(password));
 }
 
+static uint64_t connect_deadline(const struct db_params *params)
+{
+	if (params->connect_timeout_ms == 0)
+		return 0;
+	return clock_mono_ms() + params->connect_timeout_ms;
+}
+
 static int pg_open(struct db **out, const struct db_params *params,
 		   struct err *err)
 {
-	uint64_t deadline = 0;
+	uint64_t deadline = connect_deadline(params);
 	struct pg_session *s;
 	int rc;
 
-	if (params->connect_timeout_ms > 0)
-		deadline = clock_mono_ms() + params->connect_timeout_ms;
 	s = create(params);
 	if (s == NULL)
 		return err_set(err, ENOMEM, "out of memory");
@@ -255,44 +254,41 @@ fail:
 	return rc;
 }
 
-static void begin_cancellable(struct pg_session *s)
-{
-	auto_lock(&s->lock);
-
-	s->running = true;
-	s->cancelled = false;
-}
-
 /*
- * A request on its way could hit the next statement: it is waited for. One
- * that takes too long costs the session.
+ * Sessions are always UTF-8: what the statement before has set is set back. In
+ * a failed transaction that is refused, as all but its end is.
  */
-static void end_cancellable(struct pg_session *s)
+static void restore_encoding(struct pg_session *s)
 {
-	struct timespec until;
-	auto_lock(&s->lock);
+	const char *encoding = PQparameterStatus(s->conn, "client_encoding");
+	const struct pg_job job = {
+		.sql = "SET client_encoding TO 'UTF8'",
+		.sink = &quiet_sink,
+		.deadline = clock_mono_ms() + RESTORE_TIMEOUT_MS,
+	};
+	struct err ignored;
 
-	s->running = false;
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += CANCEL_WAIT_S;
-	while (s->n_cancels > 0 && PQstatus(s->conn) == CONNECTION_OK) {
-		if (pthread_cond_timedwait(&s->calm, &s->lock, &until) == 0)
-			continue;
-		pg_session_cut(s);
-		break;
-	}
+	if (encoding != NULL && strcmp(encoding, "UTF8") != 0)
+		(void)pg_run(s, &job, &ignored);
 }
 
 static int pg_exec(struct db *db, const char *sql, const struct db_args *args,
 		   const struct db_sink *sink, void *arg, struct err *err)
 {
 	struct pg_session *s = session_of(db);
-	const struct pg_job job = {.sql = sql, .sink = sink, .arg = arg};
+	const struct pg_job job = {
+		.sql = sql,
+		.args = args,
+		.sink = sink,
+		.arg = arg,
+	};
 	int rc;
 
-	begin_cancellable(s);
+	restore_encoding(s);
+	cancels_begin(&s->cancels);
 	rc = pg_run(s, &job, err);
-	end_cancellable(s);
+	if (!cancels_end(&s->cancels, PQstatus(s->conn) == CONNECTION_OK))
+		pg_session_cut(s);
 	read_state(s);
 	return rc;
 }
@@ -321,27 +317,30 @@ static int pg_check(struct db *db, struct err *err)
 	return 0;
 }
 
+static int pg_reset(struct db *db, const struct db_params *params,
+		    struct err *err)
+{
+	struct pg_session *s = session_of(db);
+	uint64_t deadline = connect_deadline(params);
+	int rc;
+
+	rc = pg_discard(s, params->application_name, deadline, err);
+	if (rc == 0)
+		rc = run_init_sql(s, params->init_sql, deadline, err);
+	read_state(s);
+	return rc;
+}
+
 static int pg_cancel(struct db *db, const struct db_params *params,
 		     struct err *err)
 {
 	struct pg_session *s = session_of(db);
 	int rc;
 
-	(void)pthread_mutex_lock(&s->lock);
-	if (!s->running) {
-		(void)pthread_mutex_unlock(&s->lock);
+	if (!cancels_enter(&s->cancels))
 		return 0;
-	}
-	s->cancelled = true;
-	s->n_cancels++;
-	(void)pthread_mutex_unlock(&s->lock);
-
 	rc = pg_session_cancel(s, err);
-
-	(void)pthread_mutex_lock(&s->lock);
-	s->n_cancels--;
-	(void)pthread_cond_broadcast(&s->calm);
-	(void)pthread_mutex_unlock(&s->lock);
+	cancels_leave(&s->cancels);
 	return rc;
 }
 
@@ -355,6 +354,7 @@ const struct backend pg_backend = {
 	.open = pg_open,
 	.exec = pg_exec,
 	.check = pg_check,
+	.reset = pg_reset,
 	.cancel = pg_cancel,
 	.abort = pg_abort,
 	.close = pg_close,

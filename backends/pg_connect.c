@@ -2,14 +2,13 @@
 #include "backends/pg_connect.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "backends/address.h"
 #include "backends/db.h"
 #include "backends/pg_rows.h"
 #include "backends/sqlstate.h"
@@ -21,11 +20,9 @@
 
 enum {
 	DEFAULT_PORT = 5432,
-	APP_NAME_MAX = 63, /* bytes; NAMEDATALEN - 1 */
 	OPTIONS_MAX = 128,
 	MESSAGE_MAX = 4096,
 	MAX_KEYWORDS = 40,
-	ADDRESS_SIZE = 64, /* of an IPv6 address with its scope */
 	PORT_SIZE = 8,
 };
 
@@ -140,7 +137,7 @@ static void set_keepalive(struct keywords *k)
 	set(k, "tcp_user_timeout", "60000");
 }
 
-static void make_app_name(char out[APP_NAME_MAX + 1], const char *name)
+void pg_app_name(char out[PG_APP_NAME_SIZE], const char *name)
 {
 	size_t len = 0;
 	size_t n;
@@ -150,7 +147,7 @@ static void make_app_name(char out[APP_NAME_MAX + 1], const char *name)
 	while (name[len] != '\0') {
 		n = utf8_char(name + len, strlen(name + len));
 		n = n > 0 ? n : 1;
-		if (len + n > APP_NAME_MAX)
+		if (len + n >= PG_APP_NAME_SIZE)
 			break;
 		len += n;
 	}
@@ -297,67 +294,18 @@ static int log_in(PGconn **out, struct keywords k, const char *address,
 	return 0;
 }
 
-static int resolve(struct addrinfo **out, const char *host, const char *port,
-		   struct err *err)
+/* How to log in, but for the address. */
+struct attempt {
+	PGconn **out;
+	const struct keywords *k;
+};
+
+static int log_in_at(void *arg, const char *address, uint64_t deadline,
+		     struct err *err)
 {
-	const struct addrinfo hints = {
-		.ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-	};
-	int rc = getaddrinfo(host, port, &hints, out);
+	const struct attempt *a = arg;
 
-	if (rc == EAI_MEMORY)
-		return err_set(err, ENOMEM, "out of memory");
-	if (rc != 0)
-		return err_set(err, EHOSTUNREACH, "resolve %s: %s", host,
-			       gai_strerror(rc));
-	return 0;
-}
-
-/* Ends early enough for the n addresses that come after this one. */
-static uint64_t share_deadline(uint64_t deadline, size_t n)
-{
-	uint64_t now = clock_mono_ms();
-
-	if (deadline <= now)
-		return deadline;
-	return now + (deadline - now) / (n + 1);
-}
-
-/*
- * One address after the other, each with its share of the time. A server that
- * answered is not asked again at another of its addresses.
- */
-static int log_in_by_name(PGconn **out, const struct keywords *k,
-			  const char *host, const char *port, uint64_t deadline,
-			  struct err *err)
-{
-	struct addrinfo *list;
-	char address[ADDRESS_SIZE];
-	size_t left = 0;
-	int rc;
-
-	rc = resolve(&list, host, port, err);
-	if (rc < 0)
-		return rc;
-	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
-		left++;
-	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
-		left--;
-		rc = getnameinfo(ai->ai_addr, ai->ai_addrlen, address,
-				 sizeof(address), NULL, 0, NI_NUMERICHOST);
-		if (rc != 0) {
-			rc = err_set(err, EHOSTUNREACH, "resolve %s: %s", host,
-				     gai_strerror(rc));
-			continue;
-		}
-		rc = log_in(out, *k, address, share_deadline(deadline, left),
-			    err);
-		if (rc == 0 || err->sqlstate[0] != '\0')
-			break;
-	}
-	freeaddrinfo(list);
-	return rc;
+	return log_in(a->out, *a->k, address, deadline, err);
 }
 
 static int check_params(const struct db_params *params, struct err *err)
@@ -382,7 +330,8 @@ int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
 	const char *dial = params->connect_host;
 	unsigned port = params->connect_port;
 	struct keywords k = {.n = 0};
-	char app_name[APP_NAME_MAX + 1];
+	struct attempt attempt = {.out = out, .k = &k};
+	char app_name[PG_APP_NAME_SIZE];
 	char options[OPTIONS_MAX];
 	char port_text[PORT_SIZE];
 	int rc;
@@ -397,7 +346,7 @@ int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
 		port = params->port;
 	(void)snprintf(port_text, sizeof(port_text), "%u",
 		       port > 0 ? port : DEFAULT_PORT);
-	make_app_name(app_name, params->application_name);
+	pg_app_name(app_name, params->application_name);
 	make_options(options, params);
 
 	/* The host is the name that is verified; a directory has no other. */
@@ -408,5 +357,5 @@ int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
 	set_keepalive(&k);
 	if (*dial == '/')
 		return log_in(out, k, NULL, deadline, err);
-	return log_in_by_name(out, &k, dial, port_text, deadline, err);
+	return address_try_each(dial, deadline, log_in_at, &attempt, err);
 }

@@ -16,6 +16,11 @@ int pg_poll_timeout(uint64_t deadline);
 /* The lines of text on one, without those that repeat. out: size bytes. */
 void pg_one_line(char *out, size_t size, const char *text);
 
+enum { PG_APP_NAME_SIZE = 64 }; /* NAMEDATALEN, in bytes */
+
+/* What a server shows of an application_name; null: it has none. */
+void pg_app_name(char out[PG_APP_NAME_SIZE], const char *name);
+
 /*
  * Gives a connection that is logged in to the caller. Nothing but params has a
  * say in how: no PG* variable, no file of the daemon's user. -EHOSTUNREACH,

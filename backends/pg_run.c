@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "backends/pg_args.h"
 #include "backends/pg_connect.h"
 #include "backends/pg_types.h"
 #include "backends/sqlstate.h"
@@ -42,10 +43,15 @@ enum {
 	MESSAGE_MAX = 4096,
 };
 
+/* Of the three only the last, but for a list among the parameters. */
+enum step { PREPARE, DESCRIBE, EXECUTE };
+
 struct run {
 	struct pg_session *s;
 	const struct pg_job *job;
 	struct err *err;
+	struct pg_args args;
+	enum step step;
 	struct db_cell *cells; /* owned; of the result set that began */
 	size_t n_cells;
 	uint64_t started; /* clock_mono_ms() */
@@ -227,11 +233,10 @@ static long byte_offset(const char *sql, const char *position)
 static bool timed_out(struct run *r, const char *message)
 {
 	unsigned limit = r->s->statement_timeout_ms;
-	auto_lock(&r->s->lock);
 
 	if (strstr(message, "statement timeout") != NULL)
 		return true;
-	return !r->s->cancelled && limit > 0 &&
+	return !cancels_seen(&r->s->cancels) && limit > 0 &&
 	       clock_mono_ms() - r->started >= limit;
 }
 
@@ -242,6 +247,15 @@ static void libpq_failed(struct run *r, const PGresult *res)
 
 	pg_one_line(text, sizeof(text), PQresultErrorMessage(res));
 	r->rc = err_set(r->err, EIO, "%s", text);
+}
+
+/* The server has counted the parameters. */
+static bool wrong_count(const PGresult *res, const char *code)
+{
+	const char *by = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+	return code != NULL && strcmp(code, "08P01") == 0 && by != NULL &&
+	       strcmp(by, "exec_bind_message") == 0;
 }
 
 static void server_failed(struct run *r, const PGresult *res)
@@ -267,6 +281,9 @@ static void server_failed(struct run *r, const PGresult *res)
 	}
 	if (f.severity == NULL)
 		f.severity = PQresultErrorField(res, PG_DIAG_SEVERITY);
+	if (f.hint == NULL && wrong_count(res, f.code))
+		f.hint = "params.json holds an array with one value for each "
+			 "of $1, $2, ..";
 	f.offset = r->job->script ? -1 : byte_offset(r->job->sql, position);
 	if (code == ECANCELED && timed_out(r, f.message))
 		code = ETIMEDOUT;
@@ -298,8 +315,29 @@ static void refuse_copy_in(struct run *r)
 		r->lost = true;
 }
 
+/* What a step before the last brings. */
+static void take_answer(struct run *r, const PGresult *res)
+{
+	switch (PQresultStatus(res)) {
+	case PGRES_COMMAND_OK:
+		if (r->step == DESCRIBE)
+			r->rc = pg_args_resolve(&r->args, res, r->err);
+		break;
+	case PGRES_FATAL_ERROR:
+		server_failed(r, res);
+		break;
+	default:
+		give_up(r, "the server does not answer what it was asked");
+		break;
+	}
+}
+
 static void take_result(struct run *r, PGresult *res)
 {
+	if (r->step != EXECUTE) {
+		take_answer(r, res);
+		return;
+	}
 	switch (PQresultStatus(res)) {
 	case PGRES_SINGLE_TUPLE:
 		take_result_row(r, res);
@@ -438,24 +476,50 @@ static void receive(struct run *r)
 	}
 }
 
-static int send_statement(struct run *r)
+static bool send_step(struct run *r)
 {
+	const struct pg_args *args = &r->args;
 	PGconn *conn = r->s->conn;
-	int sent;
 
+	if (r->step == PREPARE)
+		return PQsendPrepare(conn, "", r->job->sql, 0, NULL);
+	if (r->step == DESCRIBE)
+		return PQsendDescribePrepared(conn, "");
 	if (r->job->script)
-		sent = PQsendQuery(conn, r->job->sql);
-	else
-		sent = PQsendQueryParams(conn, r->job->sql, 0, NULL, NULL, NULL,
-					 NULL, 0);
-	if (sent) {
-		(void)PQsetSingleRowMode(conn);
-		return 0;
+		return PQsendQuery(conn, r->job->sql);
+	if (args->has_list)
+		return PQsendQueryPrepared(conn, "", args->n, args->values,
+					   NULL, NULL, 0);
+	return PQsendQueryParams(conn, r->job->sql, args->n, NULL, args->values,
+				 NULL, NULL, 0);
+}
+
+static void run_step(struct run *r, enum step step)
+{
+	r->step = step;
+	if (send_step(r)) {
+		if (step == EXECUTE)
+			(void)PQsetSingleRowMode(r->s->conn);
+		receive(r);
+	} else if (PQstatus(r->s->conn) == CONNECTION_OK) {
+		r->rc = err_set(r->err, ENOMEM, "out of memory");
+	} else {
+		r->lost = true;
 	}
-	if (PQstatus(conn) == CONNECTION_OK)
-		return err_set(r->err, ENOMEM, "out of memory");
-	r->lost = true;
-	return 0;
+}
+
+static void run_steps(struct run *r)
+{
+	r->rc = pg_args_init(&r->args, r->job->args, r->err);
+	if (r->args.has_list) {
+		if (r->rc == 0)
+			run_step(r, PREPARE);
+		if (r->rc == 0 && !r->lost)
+			run_step(r, DESCRIBE);
+	}
+	if (r->rc == 0 && !r->lost)
+		run_step(r, EXECUTE);
+	pg_args_finish(&r->args);
 }
 
 /* The outcome, by what the server said and whether it is still there. */
@@ -508,11 +572,8 @@ int pg_run(struct pg_session *s, const struct pg_job *job, struct err *err)
 
 	s->sink = job->sink;
 	s->sink_arg = job->arg;
-	rc = send_statement(&r);
-	if (rc == 0) {
-		receive(&r);
-		rc = conclude(&r);
-	}
+	run_steps(&r);
+	rc = conclude(&r);
 	s->sink = NULL;
 	free(r.cells);
 	pg_rows_trim(&s->rows);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What pg.c and pg_run.c share: the state of one PostgreSQL session.
+ * What pg.c, pg_run.c and pg_discard.c share: the state of one PostgreSQL session.
  *
  * The worker owns all of it. Other threads ask the server to cancel, and cut
- * the connection, by what does not change after open, and by what the lock
+ * the connection, by what does not change after open, and by what cancels
  * protects.
  */
 #ifndef CONNFS_BACKENDS_PG_SESSION_H
 #define CONNFS_BACKENDS_PG_SESSION_H
 
 #include <libpq-fe.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "backends/backend.h"
+#include "backends/cancels.h"
 #include "backends/pg_rows.h"
 #include "common/err.h"
 
@@ -36,11 +36,7 @@ struct pg_session {
 	PGcancel *cancel; /* for want of the key */
 	int fd; /* the socket once more: libpq closes its own when it likes */
 
-	pthread_mutex_t lock;
-	pthread_cond_t calm; /* n_cancels is 0 */
-	bool running;        /* lock */
-	bool cancelled;      /* lock; by another thread, in this statement */
-	unsigned n_cancels;  /* lock; requests under way */
+	struct cancels cancels;
 };
 
 /* Asks the server to end what it does. Any thread; takes 5 s at the most. */
@@ -51,7 +47,8 @@ void pg_session_cut(struct pg_session *s);
 
 struct pg_job {
 	const char *sql;
-	bool script; /* several statements: the simple protocol */
+	bool script; /* several statements: the simple protocol, no args */
+	const struct db_args *args; /* null: none */
 	const struct db_sink *sink;
 	void *arg;
 	uint64_t deadline; /* clock_mono_ms(), 0: none */
@@ -59,5 +56,13 @@ struct pg_job {
 
 /* Runs it to its end; db_exec() without what concerns cancelling. */
 int pg_run(struct pg_session *s, const struct pg_job *job, struct err *err);
+
+/*
+ * Makes the session what it was after login but for its application_name,
+ * which becomes name (null: none was given): one round trip. After a failure
+ * it is of no use. deadline as of a job. Without init_sql.
+ */
+int pg_discard(struct pg_session *s, const char *name, uint64_t deadline,
+	       struct err *err);
 
 #endif

@@ -18,7 +18,9 @@
 #include <time.h>
 
 #include "backends/backend.h"
+#include "backends/command_tag.h"
 #include "backends/sql.h"
+#include "backends/sqlite_bind.h"
 #include "backends/sqlite_error.h"
 #include "backends/sqlite_guard.h"
 #include "backends/sqlite_row.h"
@@ -291,27 +293,13 @@ static int prepare(struct statement *st, struct err *err)
 	return 0;
 }
 
-/* The command tag as PostgreSQL has it. */
 static void end(const struct statement *st)
 {
-	char words[SQL_COMMAND_SIZE], tag[SQL_COMMAND_SIZE + 24];
-	int64_t changes = sqlite3_changes64(st->s->conn), affected = -1;
+	char tag[COMMAND_TAG_SIZE];
+	int64_t affected;
 
-	sql_command(SQL_SQLITE, st->sql, strlen(st->sql), words);
-	(void)snprintf(tag, sizeof(tag), "%s", words);
-	if (strcmp(words, "INSERT") == 0 || strcmp(words, "REPLACE") == 0) {
-		affected = changes;
-		(void)snprintf(tag, sizeof(tag), "INSERT 0 %" PRId64, changes);
-	} else if (strcmp(words, "UPDATE") == 0 ||
-		   strcmp(words, "DELETE") == 0) {
-		affected = changes;
-		(void)snprintf(tag, sizeof(tag), "%s %" PRId64, words, changes);
-	} else if (strcmp(words, "SELECT") == 0 ||
-		   strcmp(words, "VALUES") == 0) {
-		(void)snprintf(tag, sizeof(tag), "SELECT %" PRId64, st->n_rows);
-	} else if (strcmp(words, "END") == 0) {
-		(void)snprintf(tag, sizeof(tag), "COMMIT");
-	}
+	affected = command_tag(tag, SQL_SQLITE, st->sql, st->n_rows,
+			       sqlite3_changes64(st->s->conn));
 	st->sink->end(st->arg, *tag != '\0' ? tag : NULL, affected);
 }
 
@@ -367,6 +355,8 @@ static int sq_exec(struct db *db, const char *sql, const struct db_args *args,
 	set_run(s, RUNNING);
 	rc = prepare(&st, err);
 	if (rc == 0)
+		rc = sqlite_bind(st.stmt, args, err);
+	if (rc == 0)
 		rc = run(&st, err);
 	(void)sqlite3_finalize(st.stmt);
 	set_run(s, IDLE);
@@ -412,6 +402,10 @@ static int sq_cancel(struct db *db, const struct db_params *params,
 	return 0;
 }
 
+/*
+ * No reset: nothing undoes PRAGMAs, temporary tables and ATTACH, and to open
+ * the file once more takes less than finding out what there is to undo.
+ */
 const struct backend sqlite_backend = {
 	.name = "sqlite",
 	.open = sq_open,

@@ -97,14 +97,19 @@ static bool deliver(int fd, const char *data, size_t len, size_t piece)
 	return true;
 }
 
-static bool greet(int fd)
+static bool greet(int fd, const char *version)
 {
 	static const char key[8] = {0, 0, 0, 7, 1, 2, 3, 4};
+	char reported[64];
 	struct buf hello;
 	bool done;
+	int len;
 
+	len = snprintf(reported, sizeof(reported), "server_version%c%s", '\0',
+		       version);
 	buf_init(&hello, MAX_TEXT);
 	pg_script_put(&hello, 'R', "\0\0\0", 4);
+	pg_script_put(&hello, 'S', reported, (size_t)len + 1);
 	pg_script_put(&hello, 'K', key, sizeof(key));
 	pg_script_put(&hello, 'Z', "I", 1);
 	done = deliver(fd, hello.data, hello.len, 0);
@@ -113,7 +118,7 @@ static bool greet(int fd)
 }
 
 /* Startup: true when a session begins, false for a request to cancel. */
-static bool start_session(int fd)
+static bool start_session(int fd, const char *version)
 {
 	uint32_t head[2];
 	char rest[MAX_TEXT];
@@ -125,7 +130,7 @@ static bool start_session(int fd)
 		return false;
 	len = ntohl(head[0]) - sizeof(head);
 	CHECK(len < sizeof(rest));
-	return receive(fd, rest, len) && greet(fd);
+	return receive(fd, rest, len) && greet(fd, version);
 }
 
 /* One message of the client; its type, or 0 at the end. */
@@ -161,11 +166,13 @@ static void flood(int fd, uint64_t len)
 static void *serve_session(void *arg)
 {
 	struct pg_script *s = arg;
+	unsigned n_syncs = 0;
 	char type;
 
 	while ((type = next_message(s->fd)) != '\0') {
-		if (type != 'S')
+		if (type != 'S' || n_syncs++ < s->hold)
 			continue;
+		n_syncs = 0;
 		(void)deliver(s->fd, s->answer.data, s->answer.len, s->piece);
 		flood(s->fd, s->flood);
 		if (s->hang_up)
@@ -182,7 +189,7 @@ static void *run_script(void *arg)
 	int fd;
 
 	while ((fd = accept(s->listen_fd, NULL, NULL)) >= 0) {
-		if (!start_session(fd)) {
+		if (!start_session(fd, s->version)) {
 			(void)close(fd);
 			continue;
 		}
@@ -196,7 +203,7 @@ void pg_script_start(struct pg_script *s)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 
-	*s = (struct pg_script){.fd = -1};
+	*s = (struct pg_script){.fd = -1, .version = "15.0"};
 	buf_init(&s->answer, MAX_TEXT);
 	(void)snprintf(s->dir, sizeof(s->dir), "/tmp/connfs-pg-script.XXXXXX");
 	CHECK(mkdtemp(s->dir) != NULL);

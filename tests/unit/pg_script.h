@@ -15,10 +15,13 @@
 #include "common/buf.h"
 
 struct pg_script {
-	struct buf answer; /* to the next statement; set before it is sent */
-	size_t piece;      /* bytes at a time; 0: all at once */
-	bool hang_up;      /* after the answer, or else it waits for more */
-	uint64_t flood;    /* bytes of a row that come after the answer */
+	struct buf answer;   /* to the next statement; set before it is sent */
+	size_t piece;        /* bytes at a time; 0: all at once */
+	bool hang_up;        /* after the answer, or else it waits for more */
+	unsigned hold;       /* that many statements come before the answer: it
+			    * is to all of them, and the last one's Sync */
+	const char *version; /* that it reports at login */
+	uint64_t flood;      /* bytes of a row that come after the answer */
 
 	char dir[64]; /* of its socket, port PG_SCRIPT_PORT */
 	int listen_fd;

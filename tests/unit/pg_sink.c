@@ -137,6 +137,12 @@ void seen_finish(struct seen *seen)
 
 int run_sql(struct db *db, struct seen *seen, const char *sql)
 {
+	return run_sql_args(db, seen, sql, NULL);
+}
+
+int run_sql_args(struct db *db, struct seen *seen, const char *sql,
+		 const struct db_args *args)
+{
 	buf_reset(&seen->cols);
 	buf_reset(&seen->rows);
 	buf_reset(&seen->notices);
@@ -150,7 +156,7 @@ int run_sql(struct db *db, struct seen *seen, const char *sql)
 	seen->n_idles = 0;
 	seen->longest = 0;
 	seen->err = (struct err){0};
-	return db_exec(db, sql, NULL, &seen_sink, seen, &seen->err);
+	return db_exec(db, sql, args, &seen_sink, seen, &seen->err);
 }
 
 char *ask(struct db *db, const char *sql)

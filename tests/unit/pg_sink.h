@@ -48,6 +48,8 @@ void seen_finish(struct seen *seen);
 
 /* Runs sql, with *seen as it is (but empty), and returns what db_exec() did. */
 int run_sql(struct db *db, struct seen *seen, const char *sql);
+int run_sql_args(struct db *db, struct seen *seen, const char *sql,
+		 const struct db_args *args);
 
 /* The first cell of what sql finds, for free(); "" when it failed. */
 char *ask(struct db *db, const char *sql);

@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "tests/unit/check.h"
 #include "tests/unit/pg_sink.h"
+#include "tests/unit/values.h"
 
 enum { MAX_ROW = 1000 };
 
@@ -90,6 +91,41 @@ static void test_connection_that_is_lost(void)
 	check_statement(db, "lose after 2", -ENOTCONN, "1\n2\n", "");
 	CHECK_INT(db_check(db, &err), -ENOTCONN);
 	check_statement(db, "one", -ENOTCONN, "", "");
+	db_close(db);
+}
+
+static void test_reset(void)
+{
+	struct db_params next = params;
+	struct db *db = open_fake();
+	struct err err = {0};
+
+	check_statement(db, "name", 0, "\n", "SELECT 1/1");
+	check_statement(db, "state", 0, "0\n", "SELECT 1/1");
+	next.application_name = "second";
+	CHECK_INT(db_reset(db, &next, &err), 0);
+	next.application_name = "it's \"the third\"";
+	CHECK_INT(db_reset(db, &next, &err), 0);
+	check_statement(db, "name;", 0, "it's \"the third\"\n", "SELECT 1/1");
+	check_statement(db, "state;", 0, "2\n", "SELECT 1/1");
+	check_statement(db, "name x", -EINVAL, "", "");
+	db_abort(db);
+	CHECK_INT(db_reset(db, &next, &err), -ENOTCONN);
+	db_close(db);
+}
+
+static void test_parameters_are_refused(void)
+{
+	const struct db_value values[] = {NUMBER("1")};
+	const struct db_args args = ARGS(values);
+	const struct db_args none = {.values = values};
+	struct db *db = open_fake();
+	struct seen seen;
+
+	seen_init(&seen);
+	CHECK_INT(run_sql_args(db, &seen, "one", &args), -EOPNOTSUPP);
+	CHECK_INT(run_sql_args(db, &seen, "one", &none), 0);
+	seen_finish(&seen);
 	db_close(db);
 }
 
@@ -243,6 +279,8 @@ int main(void)
 	test_statements();
 	test_notice_and_failure();
 	test_connection_that_is_lost();
+	test_reset();
+	test_parameters_are_refused();
 	test_waiting_ends_by_cancel();
 	test_the_deaf_hears_abort_only();
 	return 0;

@@ -16,8 +16,30 @@
 #include "common/err.h"
 #include "tests/unit/pg_server.h"
 #include "tests/unit/pg_sink.h"
+#include "tests/unit/statement_cases.h"
 
-enum { MIB = 1024 * 1024, LARGE = 60 * MIB };
+static const struct statement_words words = {
+	.no_rows = "select 1 as a where false",
+	.no_rows_cols = "a:int4+ ",
+	.no_rows_tag = "SELECT 0/0",
+	.empty = {"", ";", " -- nothing\n"},
+	.many = "select g, repeat('x', g % 3000), null "
+		"from generate_series(1, 30000) g",
+	.long_rows = "select generate_series(1, 1000000000), repeat('x', 1000)",
+	.sleep = "select 1 from pg_sleep(0.1)",
+	.large = "select repeat('0123456789', 6291456)",
+	.large_cells = 1,
+	.before = {"set my.own = 1"},
+	.too_long = {"select repeat('x', 1048577)",
+		     "select 'y', repeat('x', 1048576)",
+		     "select repeat('x', 100 * 1048576)",
+		     "copy (select repeat('x', 3000000)) to stdout"},
+	.fourth_too_long = "select repeat('x', case g when 4 then 3000000 "
+			   "else 1 end) from generate_series(1, 9) g",
+	.still_set = "show my.own",
+	.syntax_error = "42601",
+	.no_such_table = "42P01",
+};
 
 static void test_rows_types_and_nulls(void)
 {
@@ -40,15 +62,9 @@ static void test_rows_types_and_nulls(void)
 	client_close(&c);
 }
 
-static void test_no_rows_and_no_columns(void)
+static void test_no_columns(void)
 {
 	struct client c = client_open();
-
-	CHECK_INT(run(&c, "select 1 as a where false"), 0);
-	CHECK_TEXT(buf_cstr(&c.seen.cols), "a:int4+ ");
-	CHECK_INT((long)c.seen.n_begins, 1);
-	CHECK_INT((long)c.seen.n_rows, 0);
-	CHECK_TEXT(buf_cstr(&c.seen.tag), "SELECT 0/0");
 
 	CHECK_INT(run(&c, "select from generate_series(1, 3)"), 0);
 	CHECK_INT((long)c.seen.n_begins, 1);
@@ -72,19 +88,6 @@ static void test_statements_without_rows(void)
 	CHECK_INT(run(&c, "set work_mem = '1MB'"), 0);
 	CHECK_INT(run(&c, "show work_mem"), 0);
 	CHECK_TEXT(buf_cstr(&c.seen.rows), "1MB\n");
-	client_close(&c);
-}
-
-static void test_empty_statement_says_nothing(void)
-{
-	static const char *const texts[] = {"", ";", " -- nothing\n"};
-	struct client c = client_open();
-
-	for (size_t i = 0; i < COUNT(texts); i++) {
-		CHECK_INT(run(&c, texts[i]), 0);
-		CHECK_INT((long)(c.seen.n_begins + c.seen.n_ends), 0);
-	}
-	check_alive(&c);
 	client_close(&c);
 }
 
@@ -151,28 +154,6 @@ static void test_timestamptz_is_not_plain(void)
 	client_close(&c);
 }
 
-static void test_many_columns_and_rows(void)
-{
-	struct client c = client_open();
-	char sql[16384] = "select 1";
-	size_t len = strlen(sql);
-
-	for (int i = 2; i <= 1600; i++)
-		len += (size_t)snprintf(sql + len, sizeof(sql) - len, ", %d",
-					i);
-	CHECK_INT(run(&c, sql), 0);
-	CHECK_INT((long)c.seen.n_cols, 1600);
-	CHECK(strstr(buf_cstr(&c.seen.rows), "|1599|1600\n") != NULL);
-
-	c.seen.count_only = true;
-	CHECK_INT(run(&c, "select g, repeat('x', g % 3000), null "
-			  "from generate_series(1, 30000) g"),
-		  0);
-	CHECK_INT((long)c.seen.n_rows, 30000);
-	CHECK_INT((long)c.seen.longest, 2999);
-	client_close(&c);
-}
-
 static void test_error_has_its_fields_and_place(void)
 {
 	struct client c = client_open();
@@ -232,28 +213,10 @@ static void test_error_at_commit(void)
 	client_close(&c);
 }
 
-static void test_several_statements_are_refused(void)
+static void test_modes_of_the_lexer(void)
 {
 	struct client c = client_open();
 
-	CHECK_INT(run(&c, "create temp table v (a int); select 1"), -EINVAL);
-	CHECK_TEXT(c.seen.err.sqlstate, "42601");
-	CHECK_INT((long)c.seen.n_begins, 0);
-	CHECK_INT(run(&c, "select 1 from pg_temp.v"), -EINVAL);
-	CHECK_TEXT(c.seen.err.sqlstate, "42P01");
-	client_close(&c);
-}
-
-static void test_transaction_state(void)
-{
-	struct client c = client_open();
-
-	CHECK_INT(run(&c, "begin"), 0);
-	CHECK(db_in_transaction(c.db));
-	CHECK_INT(run(&c, "selec"), -EINVAL);
-	CHECK(db_in_transaction(c.db));
-	CHECK_INT(run(&c, "rollback"), 0);
-	CHECK(!db_in_transaction(c.db));
 	CHECK_INT(run(&c, "set standard_conforming_strings = off"), 0);
 	CHECK(db_sql_modes(c.db) == 0);
 	client_close(&c);
@@ -309,72 +272,6 @@ static void test_copy_from_stdin_is_refused(void)
 	client_close(&c);
 }
 
-static void test_row_over_the_limit(void)
-{
-	static const char *const texts[] = {
-		"select repeat('x', 1048577)",
-		"select 'y', repeat('x', 1048576)",
-		"select repeat('x', 100 * 1048576)",
-		"copy (select repeat('x', 3000000)) to stdout",
-	};
-	struct db_params params = server_params();
-	struct client c;
-
-	params.max_row = MIB;
-	c = client_with(&params);
-	for (size_t i = 0; i < COUNT(texts); i++) {
-		CHECK_INT(run(&c, texts[i]), -EFBIG);
-		CHECK_TEXT(c.seen.err.msg,
-			   "a row is longer than max_row, 1048576 bytes");
-		CHECK_INT((long)c.seen.n_rows, 0);
-		check_alive(&c);
-	}
-	CHECK_INT(run(&c, "select repeat('x', 1048576), null"), 0);
-	CHECK_INT((long)c.seen.longest, MIB);
-	CHECK_INT(run(&c, "select repeat('x', case g when 4 then 3000000 "
-			  "else 1 end) from generate_series(1, 9) g"),
-		  -EFBIG);
-	CHECK_TEXT(buf_cstr(&c.seen.rows), "x\nx\nx\n");
-	check_alive(&c);
-	client_close(&c);
-}
-
-static void test_large_row_is_whole(void)
-{
-	struct client c = client_open();
-
-	CHECK_INT(run(&c, "select repeat('0123456789', 6291456)"), 0);
-	CHECK_INT((long)c.seen.longest, LARGE);
-	CHECK_INT((long)c.seen.rows.len, LARGE + 1);
-	check_alive(&c);
-	client_close(&c);
-}
-
-static void test_sink_that_fails_ends_the_statement(void)
-{
-	struct client c = client_open();
-
-	c.seen.stop_at = 1001;
-	CHECK_INT(run(&c, "select generate_series(1, 1000000000), "
-			  "repeat('x', 1000)"),
-		  -ENOSPC);
-	CHECK_INT((long)c.seen.n_rows, 1000);
-	CHECK_TEXT(c.seen.err.msg, "the sink is full");
-	CHECK_TEXT(buf_cstr(&c.seen.failure), "");
-	check_alive(&c);
-	client_close(&c);
-}
-
-static void test_idle_says_how_long_to_wait(void)
-{
-	struct client c = client_open();
-
-	c.seen.idle_ms = 5;
-	CHECK_INT(run(&c, "select 1 from pg_sleep(0.1)"), 0);
-	CHECK(c.seen.n_idles >= 5);
-	client_close(&c);
-}
-
 static void test_notifications_are_dropped(void)
 {
 	struct client c = client_open();
@@ -389,26 +286,20 @@ static void test_notifications_are_dropped(void)
 static void test_all(void)
 {
 	test_rows_types_and_nulls();
-	test_no_rows_and_no_columns();
+	test_no_columns();
 	test_statements_without_rows();
-	test_empty_statement_says_nothing();
 	test_types_are_those_of_the_catalog();
 	test_type_that_is_not_built_in();
 	test_timestamptz_is_not_plain();
-	test_many_columns_and_rows();
 	test_error_has_its_fields_and_place();
 	test_error_after_rows();
 	test_error_at_commit();
-	test_several_statements_are_refused();
-	test_transaction_state();
+	test_modes_of_the_lexer();
 	test_notices();
 	test_copy_to_stdout();
 	test_copy_from_stdin_is_refused();
-	test_row_over_the_limit();
-	test_large_row_is_whole();
-	test_sink_that_fails_ends_the_statement();
-	test_idle_says_how_long_to_wait();
 	test_notifications_are_dropped();
+	statement_cases(&words);
 }
 
 int main(void)
