@@ -47,7 +47,11 @@ struct sql_piece {
 	 * client command passed over.
 	 */
 	size_t body;
-	size_t len; /* without what ends it; 0: white space and comments only */
+	/*
+	 * Without what ends it, a semicolon or a delimiter of MySQL's; 0: white
+	 * space and comments only.
+	 */
+	size_t len;
 	size_t end; /* behind what ends it */
 };
 
@@ -56,9 +60,11 @@ struct sql_piece {
  * yet: what the last call saw (only the new bytes are scanned) and what came
  * since. Returns 1 and where the first complete statement stands, whereupon
  * the caller drops the bytes before piece->end; 0 when more is needed; -EINVAL
- * for a client command (psql's backslash, sqlite's dot), which names it, once
- * its name is whole. \restrict and \unrestrict, which pg_dump writes, are
- * passed over.
+ * for a client command (a backslash of psql or the mariadb client, sqlite's
+ * dot), which names it, once its name is whole. \restrict and \unrestrict,
+ * which pg_dump writes, and \- in the comment a dump of MariaDB begins with are
+ * passed over. A DELIMITER line of MySQL's is no statement: it is obeyed, from
+ * there to the next one.
  */
 int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
 		      struct sql_piece *piece, struct err *err);
@@ -79,7 +85,7 @@ int sql_splitter_check_end(const struct sql_splitter *s, const char *text,
 /* Where the unfinished statement starts in the text, see *body. */
 size_t sql_splitter_body(const struct sql_splitter *s);
 
-/* Forgets the unfinished statement. */
+/* Forgets the unfinished statement, but no DELIMITER. */
 void sql_splitter_reset(struct sql_splitter *s);
 
 struct sql_traits {
@@ -88,13 +94,23 @@ struct sql_traits {
 	 * STDOUT, EXPLAIN without ANALYZE, PRAGMAs that show, WITH over such;
 	 * no INTO, no FOR UPDATE, no data-modifying word, and none of the known
 	 * functions that write (nextval, setval, set_config, lo_*, advisory
-	 * locks, dblink_exec ..). False when in doubt.
+	 * locks, dblink_exec ..). MySQL: DESCRIBE, too, no LOCK IN SHARE MODE,
+	 * no := . False when in doubt.
 	 */
 	bool reads_only;
 	/*
 	 * It may leave something in the session that later statements see: SET,
 	 * temporary table, PREPARE, DECLARE, LISTEN, advisory lock, LOAD,
-	 * set_config, DO, CALL, ATTACH, other PRAGMAs.
+	 * set_config, DO, CALL, ATTACH, other PRAGMAs, and in MySQL USE, user
+	 * variables, LOCK TABLES, HANDLER, GET_LOCK, LAST_INSERT_ID(expr).
+	 *
+	 * What the server only remembers of the last statement is not meant,
+	 * or each writer would keep its session: the id of an INSERT, rows
+	 * found and changed, warnings (currval, lastval, last_insert_rowid,
+	 * changes, LAST_INSERT_ID(), FOUND_ROWS(), SHOW WARNINGS). They can be
+	 * had as long as nobody else needed the session; a transaction around
+	 * both statements keeps them. Nor can be seen what a function sets
+	 * that a SELECT calls.
 	 */
 	bool keeps_state;
 };

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "backends/sql.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/sql_blocks.h"
+#include "backends/sql_client.h"
 #include "backends/sql_lex.h"
-#include "common/err.h"
-
-enum {
-	MAX_COMMAND_NAME = 32, /* bytes shown of a client command */
-	MAX_COMMAND_LINE = 1024,
-};
 
 /*
  * Where a text stands between two semicolons for sqlite3_complete(): a
@@ -36,31 +31,30 @@ struct sql_splitter {
 	size_t body;
 	bool held; /* bytes at the end of the text wait for what follows */
 
-	bool in_command; /* lex.start is where it begins */
-	bool command_ok; /* what there is of it may be passed over */
+	struct sql_client client;
 
+	/* PostgreSQL's */
 	size_t parens;
 	size_t begins; /* BEGIN and CASE that wait for END */
 	size_t n_words;
 	char words[4]; /* initials of the first words, if they matter */
 
-	enum stage stage;
+	enum stage stage;         /* SQLite's */
+	struct sql_blocks blocks; /* MySQL's */
 };
 
 static void restart(struct sql_splitter *s)
 {
-	enum sql_dialect dialect = s->lex.dialect;
-	unsigned modes = s->modes;
+	struct sql_lex lex = {.dialect = s->lex.dialect,
+			      .modes = s->modes,
+			      .delimiter = s->lex.delimiter};
 
-	*s = (struct sql_splitter){.lex.dialect = dialect,
-				   .lex.modes = modes,
-				   .modes = modes};
+	*s = (struct sql_splitter){.lex = lex, .modes = s->modes};
 }
 
 unsigned sql_default_modes(enum sql_dialect dialect)
 {
-	(void)dialect;
-	return SQL_PLAIN_BACKSLASH;
+	return dialect == SQL_MYSQL ? 0 : SQL_PLAIN_BACKSLASH;
 }
 
 struct sql_splitter *sql_splitter_create(enum sql_dialect dialect)
@@ -227,15 +221,35 @@ static bool take_sqlite(struct sql_splitter *s, enum sql_token token,
 }
 
 /* Nothing but comments came before this token. */
-static void take_first(struct sql_splitter *s, enum sql_token token, char c)
+static void take_first(struct sql_splitter *s, enum sql_token token,
+		       const char *word, size_t len)
 {
+	struct sql_client *client = &s->client;
+
 	/* A semicolon behind comments only is an empty statement. */
 	if (!s->has_body || token == SQL_SEMICOLON)
 		s->body = s->lex.start;
 	s->has_body = true;
-	s->in_command = s->lex.dialect == SQL_SQLITE && c == '.';
-	s->has_token = token != SQL_COMMENT && token != SQL_BACKSLASH &&
-		       !s->in_command;
+	client->active = token == SQL_BACKSLASH;
+	if (s->lex.dialect == SQL_SQLITE)
+		client->active = *word == '.';
+	else if (s->lex.dialect == SQL_MYSQL && token == SQL_WORD)
+		client->active = sql_word_is(word, len, "delimiter");
+	client->alone = true;
+	s->has_token = token != SQL_COMMENT && !client->active;
+}
+
+/*
+ * The server would not take a line of dashes for a comment. Nor does it get
+ * one: the statement starts behind it.
+ */
+static void take_line_comment(struct sql_splitter *s, const char *text)
+{
+	const char *line = text + s->lex.start;
+
+	if (s->lex.dialect == SQL_MYSQL && !s->has_token && *line == '-' &&
+	    s->lex.pos - s->lex.start > 2 && (unsigned char)line[2] > ' ')
+		s->has_body = false;
 }
 
 /* True when the token ends the statement. */
@@ -244,99 +258,28 @@ static bool take(struct sql_splitter *s, enum sql_token token, const char *text)
 	const char *word = text + s->lex.word;
 	size_t len = s->lex.pos - s->lex.word;
 
+	if (token == SQL_LINE_COMMENT)
+		take_line_comment(s, text);
 	if (token == SQL_SPACE || token == SQL_LINE_COMMENT)
 		return false;
 	if (!s->has_token)
-		take_first(s, token, text[s->lex.start]);
-	if (token == SQL_BACKSLASH)
-		s->in_command = true;
-	if (token == SQL_COMMENT)
+		take_first(s, token, word, len);
+	else
+		s->client =
+			(struct sql_client){.active = token == SQL_BACKSLASH,
+					    .body = s->body};
+	if (token == SQL_COMMENT || s->client.active)
 		return false;
-	if (s->lex.dialect == SQL_POSTGRES)
+	switch (s->lex.dialect) {
+	case SQL_POSTGRES:
 		return take_postgres(s, token, word, len);
-	return take_sqlite(s, token, word, len);
-}
-
-static bool graphic(char c)
-{
-	return c > ' ' && c < 0x7f;
-}
-
-static bool blank(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\f';
-}
-
-static int refuse_command(const struct sql_splitter *s, const char *text,
-			  size_t len, struct err *err)
-{
-	const char *name = text + s->lex.start;
-	size_t max = len - s->lex.start;
-	int n = 0;
-
-	if (max > MAX_COMMAND_NAME)
-		max = MAX_COMMAND_NAME;
-	while ((size_t)n < max && graphic(name[n]))
-		n++;
-	return err_set(err, EINVAL,
-		       "%.*s is a command of %s, which connfs does not run; "
-		       "write SQL",
-		       n, name,
-		       s->lex.dialect == SQL_POSTGRES ? "psql"
-						      : "the sqlite3 shell");
-}
-
-/* What pg_dump writes around its output. */
-static bool is_restrict(const char *name, size_t len)
-{
-	static const char *const known[] = {"\\restrict", "\\unrestrict"};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		if (len == strlen(known[i]) && memcmp(name, known[i], len) == 0)
-			return true;
+	case SQL_MYSQL:
+		if (s->lex.delimiter.len > 0)
+			return token == SQL_SEMICOLON;
+		return sql_blocks_take(&s->blocks, token, word, len);
+	default:
+		return take_sqlite(s, token, word, len);
 	}
-	return false;
-}
-
-static size_t skip(const char *line, size_t i, size_t len, bool (*is)(char))
-{
-	while (i < len && is(line[i]))
-		i++;
-	return i;
-}
-
-/* The line, as far as it has come, is a command and one word. */
-static bool has_one_word(const char *line, size_t name, size_t len)
-{
-	size_t word = skip(line, name, len, blank);
-	size_t end = skip(line, word, len, graphic);
-
-	return end > word && skip(line, end, len, blank) == len;
-}
-
-/* 0: more is needed; 1: the line was passed over. */
-static int command(struct sql_splitter *s, const char *text, size_t len,
-		   struct err *err)
-{
-	const char *line = text + s->lex.start;
-	const char *end = memchr(text + s->lex.pos, '\n', len - s->lex.pos);
-	size_t n = (size_t)((end != NULL ? end : text + len) - line);
-	size_t name = skip(line, 0, n, graphic);
-
-	s->command_ok = false;
-	if (end == NULL && name == n && n <= MAX_COMMAND_NAME)
-		return 0;
-	if (s->has_token || n > MAX_COMMAND_LINE || !is_restrict(line, name))
-		return refuse_command(s, text, len, err);
-	s->command_ok = has_one_word(line, name, n);
-	if (end == NULL)
-		return 0;
-	if (!s->command_ok)
-		return refuse_command(s, text, len, err);
-	s->in_command = false;
-	s->has_body = false;
-	s->lex.pos = (size_t)(end - text);
-	return 1;
 }
 
 int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
@@ -346,10 +289,13 @@ int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
 	int rc;
 
 	for (;;) {
-		if (s->in_command) {
-			rc = command(s, text, len, err);
+		if (s->client.active) {
+			rc = sql_client_take(&s->client, &s->lex, text, len,
+					     err);
 			if (rc <= 0)
 				return rc;
+			s->has_body = false;
+			s->has_token = false;
 		}
 		token = sql_lex_next(&s->lex, text, len);
 		if (token == SQL_MORE) {
@@ -359,7 +305,7 @@ int sql_splitter_next(struct sql_splitter *s, const char *text, size_t len,
 		if (!take(s, token, text))
 			continue;
 		piece->body = s->body;
-		piece->len = s->lex.pos - 1 - s->body;
+		piece->len = s->lex.start - s->body;
 		piece->end = s->lex.pos;
 		restart(s);
 		return 1;
@@ -370,8 +316,8 @@ bool sql_splitter_blank(const struct sql_splitter *s)
 {
 	enum sql_token open = sql_lex_open(&s->lex);
 
-	if (s->in_command)
-		return s->command_ok;
+	if (s->client.active)
+		return s->client.ok;
 	if (s->has_token)
 		return false;
 	/* An unfinished comment is one for SQLite, and an error elsewhere. */
@@ -383,8 +329,8 @@ bool sql_splitter_blank(const struct sql_splitter *s)
 int sql_splitter_check_end(const struct sql_splitter *s, const char *text,
 			   size_t len, struct err *err)
 {
-	if (s->in_command && !s->command_ok)
-		return refuse_command(s, text, len, err);
+	if (s->client.active && !s->client.ok)
+		return sql_client_refuse(&s->lex, text, len, err);
 	return 0;
 }
 

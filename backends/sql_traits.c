@@ -3,91 +3,85 @@
 
 #include <string.h>
 
-#include "backends/sql_lex.h"
-
-enum effect {
-	NONE = 0,
-	WRITES = 1,
-	KEEPS = 2,
-	PREFIX = 4, /* of a name, not a whole one */
-};
-
-struct effect_of {
-	const char *word;
-	unsigned effects;
-};
+#include "backends/sql_reader.h"
 
 /* Key words, wherever they stand. */
-static const struct effect_of key_words[] = {
-	{"insert", WRITES}, {"update", WRITES},   {"delete", WRITES},
-	{"merge", WRITES},  {"into", WRITES},     {"truncate", WRITES},
-	{"temp", KEEPS},    {"temporary", KEEPS},
+static const struct sql_effect_of key_words[] = {
+	{"insert", SQL_WRITES}, {"update", SQL_WRITES},
+	{"delete", SQL_WRITES}, {"merge", SQL_WRITES},
+	{"into", SQL_WRITES},   {"truncate", SQL_WRITES},
+	{"temp", SQL_KEEPS},    {"temporary", SQL_KEEPS},
 };
 
 /* The first word, when there is more to say than that it does not read. */
-static const struct effect_of postgres_verbs[] = {
-	{"select", NONE},
-	{"values", NONE},
-	{"table", NONE},
-	{"show", NONE},
-	{"with", NONE},
-	{"set", WRITES | KEEPS},
-	{"prepare", WRITES | KEEPS},
-	{"declare", WRITES | KEEPS},
-	{"listen", WRITES | KEEPS},
-	{"load", WRITES | KEEPS},
-	{"do", WRITES | KEEPS},
-	{"call", WRITES | KEEPS},
-	{"execute", WRITES | KEEPS},
-	{"use", WRITES | KEEPS},
+static const struct sql_effect_of postgres_verbs[] = {
+	{"select", SQL_NONE},
+	{"values", SQL_NONE},
+	{"table", SQL_NONE},
+	{"show", SQL_NONE},
+	{"with", SQL_NONE},
+	{"set", SQL_WRITES | SQL_KEEPS},
+	{"prepare", SQL_WRITES | SQL_KEEPS},
+	{"declare", SQL_WRITES | SQL_KEEPS},
+	{"listen", SQL_WRITES | SQL_KEEPS},
+	{"load", SQL_WRITES | SQL_KEEPS},
+	{"do", SQL_WRITES | SQL_KEEPS},
+	{"call", SQL_WRITES | SQL_KEEPS},
+	{"execute", SQL_WRITES | SQL_KEEPS},
+	{"use", SQL_WRITES | SQL_KEEPS},
 };
 
-static const struct effect_of sqlite_verbs[] = {
-	{"select", NONE},           {"values", NONE},           {"with", NONE},
-	{"attach", WRITES | KEEPS}, {"detach", WRITES | KEEPS},
+static const struct sql_effect_of sqlite_verbs[] = {
+	{"select", SQL_NONE},
+	{"values", SQL_NONE},
+	{"with", SQL_NONE},
+	{"attach", SQL_WRITES | SQL_KEEPS},
+	{"detach", SQL_WRITES | SQL_KEEPS},
 };
 
 /* Functions and schemas, quoted or not. */
-static const struct effect_of postgres_names[] = {
-	{"nextval", WRITES | KEEPS},
-	{"setval", WRITES | KEEPS},
-	{"set_config", WRITES | KEEPS},
-	{"setseed", KEEPS},
-	{"pg_temp", KEEPS | PREFIX},
-	{"pg_advisory_", WRITES | KEEPS | PREFIX},
-	{"pg_try_advisory_", WRITES | KEEPS | PREFIX},
-	{"dblink", WRITES | KEEPS | PREFIX},
-	{"query_to_xml", WRITES | KEEPS | PREFIX}, /* runs its argument */
-	{"lo_", WRITES | PREFIX},
-	{"lowrite", WRITES},
-	{"pg_backup_", WRITES | PREFIX},
-	{"pg_cancel_backend", WRITES},
-	{"pg_copy_", WRITES | PREFIX},
-	{"pg_create_", WRITES | PREFIX},
-	{"pg_drop_", WRITES | PREFIX},
-	{"pg_export_snapshot", WRITES},
-	{"pg_file_", WRITES | PREFIX},
-	{"pg_import_system_collations", WRITES},
-	{"pg_log_", WRITES | PREFIX},
-	{"pg_logical_", WRITES | PREFIX},
-	{"pg_notify", WRITES},
-	{"pg_promote", WRITES},
-	{"pg_reload_conf", WRITES},
-	{"pg_replication_", WRITES | PREFIX},
-	{"pg_rotate_logfile", WRITES | PREFIX},
-	{"pg_start_backup", WRITES},
-	{"pg_stat_reset", WRITES | PREFIX},
-	{"pg_stat_statements_reset", WRITES},
-	{"pg_stop_backup", WRITES},
-	{"pg_switch_wal", WRITES},
-	{"pg_terminate_backend", WRITES},
-	{"pg_wal_replay_", WRITES | PREFIX},
+static const struct sql_effect_of postgres_names[] = {
+	{"nextval", SQL_WRITES | SQL_KEEPS},
+	{"setval", SQL_WRITES | SQL_KEEPS},
+	{"set_config", SQL_WRITES | SQL_KEEPS},
+	{"setseed", SQL_KEEPS},
+	{"set_limit", SQL_KEEPS}, /* pg_trgm's */
+	{"pg_temp", SQL_KEEPS | SQL_PREFIX},
+	{"pg_advisory_", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"pg_try_advisory_", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"dblink", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"query_to_xml",
+	 SQL_WRITES | SQL_KEEPS | SQL_PREFIX}, /* runs its argument */
+	{"lo_", SQL_WRITES | SQL_PREFIX},
+	{"lowrite", SQL_WRITES},
+	{"pg_backup_", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"pg_cancel_backend", SQL_WRITES},
+	{"pg_copy_", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"pg_create_", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"pg_drop_", SQL_WRITES | SQL_PREFIX},
+	{"pg_export_snapshot", SQL_WRITES},
+	{"pg_file_", SQL_WRITES | SQL_PREFIX},
+	{"pg_import_system_collations", SQL_WRITES},
+	{"pg_log_", SQL_WRITES | SQL_PREFIX},
+	{"pg_logical_", SQL_WRITES | SQL_PREFIX},
+	{"pg_notify", SQL_WRITES},
+	{"pg_promote", SQL_WRITES},
+	{"pg_reload_conf", SQL_WRITES},
+	{"pg_replication_", SQL_WRITES | SQL_KEEPS | SQL_PREFIX},
+	{"pg_rotate_logfile", SQL_WRITES | SQL_PREFIX},
+	{"pg_start_backup", SQL_WRITES | SQL_KEEPS},
+	{"pg_stat_reset", SQL_WRITES | SQL_PREFIX},
+	{"pg_stat_statements_reset", SQL_WRITES},
+	{"pg_stop_backup", SQL_WRITES},
+	{"pg_switch_wal", SQL_WRITES},
+	{"pg_terminate_backend", SQL_WRITES},
+	{"pg_wal_replay_", SQL_WRITES | SQL_PREFIX},
 };
 
-static const struct effect_of sqlite_names[] = {
-	{"temp", KEEPS},
-	{"load_extension", WRITES | KEEPS},
-	{"fts3_tokenizer", WRITES | KEEPS},
+static const struct sql_effect_of sqlite_names[] = {
+	{"temp", SQL_KEEPS},
+	{"load_extension", SQL_WRITES | SQL_KEEPS},
+	{"fts3_tokenizer", SQL_WRITES | SQL_KEEPS},
 };
 
 /* PRAGMAs that show something, with an argument that says of what. */
@@ -112,251 +106,177 @@ static const char *const setting_pragmas[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof(*(a)))
 
-/* The tokens of a whole statement, without space and comments. */
-struct reader {
-	struct sql_lex lex;
-	const char *text;
-	size_t len;
-	enum sql_token token; /* SQL_MORE: none is left */
-	const char *word;     /* SQL_WORD: itself; SQL_NAME: what is quoted */
-	size_t word_len;
-	bool hash; /* a # was among them */
-};
-
-/* What the text breaks off in counts as a token, too. */
-static enum sql_token last_token(struct reader *r)
-{
-	enum sql_token token = sql_lex_open(&r->lex);
-
-	if (token == SQL_MORE && r->lex.pos < r->len) {
-		r->lex.start = r->lex.pos;
-		token = SQL_OTHER;
-	}
-	r->lex.pos = r->len;
-	r->lex.state = 0;
-	return token == SQL_COMMENT || token == SQL_LINE_COMMENT ? SQL_MORE
-								 : token;
-}
-
-static void advance(struct reader *r)
-{
-	size_t skip;
-
-	do {
-		r->token = sql_lex_next(&r->lex, r->text, r->len);
-		if (r->token == SQL_MORE)
-			r->token = last_token(r);
-	} while (r->token == SQL_SPACE || r->token == SQL_LINE_COMMENT ||
-		 r->token == SQL_COMMENT);
-	skip = r->token == SQL_WORD ? r->lex.word : r->lex.start;
-	r->word = r->text + skip;
-	r->word_len = r->lex.pos - skip;
-	if (r->token == SQL_NAME && r->word_len >= 2) {
-		r->word++;
-		r->word_len -= 2;
-	}
-	r->hash = r->hash || (r->token == SQL_OTHER && *r->word == '#');
-}
-
-static void start(struct reader *r, enum sql_dialect dialect, const char *text,
-		  size_t len, unsigned modes)
-{
-	*r = (struct reader){.lex.dialect = dialect,
-			     .lex.modes = modes,
-			     .text = text,
-			     .len = len};
-	advance(r);
-}
-
-static bool at(const struct reader *r, const char *word)
-{
-	return r->token == SQL_WORD && sql_word_is(r->word, r->word_len, word);
-}
-
-static bool at_byte(const struct reader *r, char c)
-{
-	return r->token == SQL_OTHER && *r->word == c;
-}
-
-static bool at_any(const struct reader *r, const char *const *words, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (at(r, words[i]))
-			return true;
-	}
-	return false;
-}
-
-/* The effects the table has for the word, otherwise when it has none. */
-static unsigned look_up(const struct reader *r, const struct effect_of *table,
-			size_t n, unsigned otherwise)
-{
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(table[i].word);
-
-		if ((table[i].effects & PREFIX) == 0 || len > r->word_len)
-			len = r->word_len;
-		if (sql_word_is(r->word, len, table[i].word))
-			return table[i].effects & (WRITES | KEEPS);
-	}
-	return otherwise;
-}
-
-static unsigned token_effects(const struct reader *r)
+static unsigned token_effects(const struct sql_reader *r)
 {
 	bool postgres = r->lex.dialect == SQL_POSTGRES;
-	unsigned effects = NONE;
+	unsigned effects = SQL_NONE;
 
 	if (r->token == SQL_WORD)
-		effects = look_up(r, key_words, COUNT(key_words), NONE);
+		effects = sql_reader_effects(r, key_words, COUNT(key_words),
+					     SQL_NONE);
 	if (r->token != SQL_WORD && r->token != SQL_NAME)
-		return NONE;
+		return SQL_NONE;
 	/* U&"..", whose escapes are not decoded. */
 	if (postgres && r->token == SQL_NAME && *r->word == '&')
-		return WRITES | KEEPS;
+		return SQL_WRITES | SQL_KEEPS;
 	if (postgres)
-		return effects |
-		       look_up(r, postgres_names, COUNT(postgres_names), NONE);
-	return effects | look_up(r, sqlite_names, COUNT(sqlite_names), NONE);
+		return effects | sql_reader_effects(r, postgres_names,
+						    COUNT(postgres_names),
+						    SQL_NONE);
+	return effects | sql_reader_effects(r, sqlite_names,
+					    COUNT(sqlite_names), SQL_NONE);
 }
 
 /* All that the words from here to the end may do. */
-static unsigned rest_effects(struct reader *r)
+static unsigned rest_effects(struct sql_reader *r)
 {
 	static const char *const locks[] = {"no", "key", "share"};
-	unsigned effects = NONE;
+	unsigned effects = SQL_NONE;
 	bool after_for = false;
 
-	for (; r->token != SQL_MORE; advance(r)) {
+	for (; r->token != SQL_MORE; sql_reader_advance(r)) {
 		effects |= token_effects(r);
-		if (after_for && at_any(r, locks, COUNT(locks)))
-			effects |= WRITES;
-		after_for = at(r, "for");
+		if (after_for && sql_reader_at_any(r, locks, COUNT(locks)))
+			effects |= SQL_WRITES;
+		after_for = sql_reader_at(r, "for");
 	}
 	return effects;
 }
 
 /* At what follows COPY: only TO STDOUT reads. */
-static unsigned copy_effects(struct reader *r)
+static unsigned copy_effects(struct sql_reader *r)
 {
-	unsigned effects = WRITES;
+	unsigned effects = SQL_WRITES;
 	size_t depth = 0;
-	struct reader all = *r;
+	struct sql_reader all = *r;
 
-	for (; r->token != SQL_MORE; advance(r)) {
+	for (; r->token != SQL_MORE; sql_reader_advance(r)) {
 		if (r->token == SQL_OPEN)
 			depth++;
 		else if (r->token == SQL_CLOSE && depth > 0)
 			depth--;
-		if (depth > 0 || !at(r, "to"))
+		if (depth > 0 || !sql_reader_at(r, "to"))
 			continue;
-		advance(r);
-		if (at(r, "stdout"))
-			effects = NONE;
+		sql_reader_advance(r);
+		if (sql_reader_at(r, "stdout"))
+			effects = SQL_NONE;
 		break;
 	}
 	return effects | rest_effects(&all);
 }
 
 /* At what follows PRAGMA. */
-static unsigned pragma_effects(struct reader *r)
+static unsigned pragma_effects(struct sql_reader *r)
 {
 	bool shows, setting;
 
 	for (;;) {
-		shows = at_any(r, show_pragmas, COUNT(show_pragmas));
-		setting = at_any(r, setting_pragmas, COUNT(setting_pragmas));
-		advance(r);
-		if (!at_byte(r, '.'))
+		shows = sql_reader_at_any(r, show_pragmas, COUNT(show_pragmas));
+		setting = sql_reader_at_any(r, setting_pragmas,
+					    COUNT(setting_pragmas));
+		sql_reader_advance(r);
+		if (!sql_reader_at_byte(r, '.'))
 			break;
-		advance(r); /* it was the schema */
+		sql_reader_advance(r); /* it was the schema */
 	}
-	if (shows && !at_byte(r, '='))
-		return NONE;
+	if (shows && !sql_reader_at_byte(r, '='))
+		return SQL_NONE;
 	if (setting && (r->token == SQL_MORE || r->token == SQL_SEMICOLON))
-		return NONE;
-	return WRITES | KEEPS;
+		return SQL_NONE;
+	return SQL_WRITES | SQL_KEEPS;
 }
 
 /* At what follows EXPLAIN; true when the statement will be run. */
-static bool explain_runs(struct reader *r)
+static bool explain_runs(struct sql_reader *r)
 {
 	bool options = r->token == SQL_OPEN, runs = false;
 
 	while (r->token != SQL_MORE) {
-		bool analyze = at(r, "analyze") || at(r, "analyse");
+		bool analyze = sql_reader_at(r, "analyze") ||
+			       sql_reader_at(r, "analyse");
 
 		runs = runs || analyze;
 		if (options && r->token == SQL_CLOSE) {
-			advance(r);
+			sql_reader_advance(r);
 			return runs;
 		}
-		if (!options && !analyze && !at(r, "verbose"))
+		if (!options && !analyze && !sql_reader_at(r, "verbose"))
 			return runs;
-		advance(r);
+		sql_reader_advance(r);
 	}
 	return runs;
 }
 
-static unsigned statement_effects(struct reader *r)
+static unsigned statement_effects(struct sql_reader *r)
 {
 	bool postgres = r->lex.dialect == SQL_POSTGRES;
-	const struct effect_of *verbs =
+	const struct sql_effect_of *verbs =
 		postgres ? postgres_verbs : sqlite_verbs;
 	size_t n = postgres ? COUNT(postgres_verbs) : COUNT(sqlite_verbs);
 	unsigned effects;
 
 	while (r->token == SQL_OPEN)
-		advance(r);
-	if (at(r, "explain")) {
-		advance(r);
+		sql_reader_advance(r);
+	if (sql_reader_at(r, "explain")) {
+		sql_reader_advance(r);
 		if (!postgres || !explain_runs(r))
-			return NONE;
+			return SQL_NONE;
 		while (r->token == SQL_OPEN)
-			advance(r);
+			sql_reader_advance(r);
 	}
-	if (!postgres && at(r, "pragma")) {
-		advance(r);
+	if (!postgres && sql_reader_at(r, "pragma")) {
+		sql_reader_advance(r);
 		return pragma_effects(r);
 	}
-	if (postgres && at(r, "copy")) {
-		advance(r);
+	if (postgres && sql_reader_at(r, "copy")) {
+		sql_reader_advance(r);
 		return copy_effects(r);
 	}
-	effects = WRITES;
+	effects = SQL_WRITES;
 	if (r->token == SQL_WORD)
-		effects = look_up(r, verbs, n, WRITES);
+		effects = sql_reader_effects(r, verbs, n, SQL_WRITES);
 	return effects | rest_effects(r);
 }
 
 static unsigned effects_of(enum sql_dialect dialect, const char *text,
 			   size_t len, unsigned modes)
 {
-	struct reader r;
+	struct sql_reader r;
 	unsigned effects;
 
-	start(&r, dialect, text, len, modes);
+	sql_reader_start(&r, dialect, text, len, modes, false);
 	effects = statement_effects(&r);
 	/* Redshift's temporary tables: create table #t, select into #t. */
-	if ((effects & WRITES) != 0 && r.hash)
-		effects |= KEEPS;
+	if ((effects & SQL_WRITES) != 0 && r.hash)
+		effects |= SQL_KEEPS;
+	return effects;
+}
+
+static unsigned all_effects(enum sql_dialect dialect, const char *text,
+			    size_t len)
+{
+	unsigned effects;
+
+	if (dialect == SQL_MYSQL)
+		return sql_effects_mysql(text, len);
+	effects = effects_of(dialect, text, len, SQL_PLAIN_BACKSLASH);
+	/* Which of both it is the session knows; here, both must be harmless. */
+	if (dialect == SQL_POSTGRES && memchr(text, '\\', len) != NULL)
+		effects |= effects_of(dialect, text, len, 0);
 	return effects;
 }
 
 struct sql_traits sql_traits(enum sql_dialect dialect, const char *text,
 			     size_t len)
 {
-	unsigned effects = effects_of(dialect, text, len, true);
+	unsigned effects = all_effects(dialect, text, len);
 
-	/* Which of both it is the session knows; here, both must be harmless. */
-	if (dialect == SQL_POSTGRES && memchr(text, '\\', len) != NULL)
-		effects |= effects_of(dialect, text, len, false);
-	return (struct sql_traits){.reads_only = (effects & WRITES) == 0,
-				   .keeps_state = (effects & KEEPS) != 0};
+	return (struct sql_traits){.reads_only = (effects & SQL_WRITES) == 0,
+				   .keeps_state = (effects & SQL_KEEPS) != 0};
 }
 
 /* Appends the word the reader is at, in upper case. */
-static void put_word(const struct reader *r, char out[SQL_COMMAND_SIZE])
+static void put_word(const struct sql_reader *r, char out[SQL_COMMAND_SIZE])
 {
 	size_t len = strlen(out);
 
@@ -375,13 +295,13 @@ static void put_word(const struct reader *r, char out[SQL_COMMAND_SIZE])
 }
 
 /* From WITH to the word behind the last of its parenthesized queries. */
-static void skip_with(struct reader *r)
+static void skip_with(struct sql_reader *r)
 {
 	size_t depth = 0;
 	bool closed = false; /* the token before was the last parenthesis */
 
-	for (; r->token != SQL_MORE; advance(r)) {
-		if (closed && r->token == SQL_WORD && !at(r, "as"))
+	for (; r->token != SQL_MORE; sql_reader_advance(r)) {
+		if (closed && r->token == SQL_WORD && !sql_reader_at(r, "as"))
 			return;
 		if (r->token == SQL_OPEN)
 			depth++;
@@ -391,27 +311,47 @@ static void skip_with(struct reader *r)
 	}
 }
 
-void sql_command(enum sql_dialect dialect, const char *text, size_t len,
-		 char out[SQL_COMMAND_SIZE])
+/* From CREATE, DROP or ALTER to the word for what it is done to. */
+static void skip_to_object(struct sql_reader *r)
 {
-	static const char *const with_object[] = {"create", "drop", "alter"};
 	static const char *const modifiers[] = {
 		"or",       "replace", "temp",   "temporary", "unique",
 		"unlogged", "virtual", "global", "local",
 	};
-	struct reader r;
+	/* Before them, MySQL has definers and other options with values. */
+	static const char *const objects[] = {
+		"database", "event",     "function", "index",  "package",
+		"prepare",  "procedure", "role",     "schema", "sequence",
+		"server",   "table",     "trigger",  "user",   "view",
+	};
+
+	if (r->lex.dialect == SQL_MYSQL) {
+		while (r->token != SQL_MORE && r->token != SQL_OPEN &&
+		       !sql_reader_at_any(r, objects, COUNT(objects)))
+			sql_reader_advance(r);
+		return;
+	}
+	while (sql_reader_at_any(r, modifiers, COUNT(modifiers)))
+		sql_reader_advance(r);
+}
+
+void sql_command(enum sql_dialect dialect, const char *text, size_t len,
+		 char out[SQL_COMMAND_SIZE])
+{
+	static const char *const with_object[] = {"create", "drop", "alter"};
+	struct sql_reader r;
 
 	out[0] = '\0';
-	start(&r, dialect, text, len, true);
+	sql_reader_start(&r, dialect, text, len, sql_default_modes(dialect),
+			 false);
 	while (r.token == SQL_OPEN)
-		advance(&r);
-	if (at(&r, "with"))
+		sql_reader_advance(&r);
+	if (sql_reader_at(&r, "with"))
 		skip_with(&r);
 	put_word(&r, out);
-	if (!at_any(&r, with_object, COUNT(with_object)))
+	if (!sql_reader_at_any(&r, with_object, COUNT(with_object)))
 		return;
-	do {
-		advance(&r);
-	} while (at_any(&r, modifiers, COUNT(modifiers)));
+	sql_reader_advance(&r);
+	skip_to_object(&r);
 	put_word(&r, out);
 }

@@ -18,114 +18,14 @@
 #include <fe_utils/psqlscan.h>
 #include <sqlite3.h>
 
-#include "common/clock.h"
 #include "common/err.h"
+#include "tests/unit/sql_pieces.h"
 
 enum {
 	DEFAULT_ROUNDS = 40000,
 	MAX_TOKENS = 120,
-	MAX_TEXT = 4096,
-	MAX_STATEMENTS = MAX_TEXT,
 	PG_UTF8 = 6, /* psqlscan.h takes PostgreSQL's number of an encoding */
 };
-
-#define COUNT(a) (sizeof(a) / sizeof(*(a)))
-
-static uint64_t seed = 88172645463325252u;
-
-static size_t random_below(size_t n)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (size_t)(seed >> 11) % n;
-}
-
-static void fail(const char *what, const char *text, size_t len)
-{
-	(void)fprintf(stderr, "%s; the text is\n%.*s\n", what, (int)len, text);
-	exit(1);
-}
-
-struct statement {
-	size_t body;
-	size_t end;
-};
-
-/* What a text was split into, in offsets of the whole. */
-struct result {
-	struct statement list[MAX_STATEMENTS];
-	size_t n;
-	int rc; /* 0 or -EINVAL */
-	bool blank;
-	size_t body; /* of what is left */
-};
-
-enum cut { WHOLE, BYTES, PIECES };
-
-static size_t next_piece(enum cut cut, size_t left)
-{
-	size_t n = cut == WHOLE ? left : 1;
-
-	if (cut == PIECES)
-		n = 1 + random_below(40);
-	return n < left ? n : left;
-}
-
-/*
- * Hands over the text as a caller would, each time in memory of exactly its
- * size, so that a sanitizer sees a look beyond the end.
- */
-static void split(struct result *r, enum sql_dialect dialect, bool std_strings,
-		  const char *text, size_t len, enum cut cut)
-{
-	struct sql_splitter *s = sql_splitter_create(dialect);
-	size_t base = 0, have = 0;
-	struct sql_piece piece;
-	struct err err;
-
-	if (s == NULL)
-		exit(1);
-	r->n = 0;
-	r->rc = 0;
-	sql_splitter_set_modes(s, std_strings ? SQL_PLAIN_BACKSLASH : 0);
-	while (have < len && r->rc == 0) {
-		have += next_piece(cut, len - have);
-		do {
-			char *copy = malloc(have - base + (have == base));
-
-			if (copy == NULL)
-				exit(1);
-			memcpy(copy, text + base, have - base);
-			r->rc = sql_splitter_next(s, copy, have - base, &piece,
-						  &err);
-			if (r->rc == 0 && have == len)
-				r->rc = sql_splitter_check_end(s, copy,
-							       have - base,
-							       &err);
-			free(copy);
-			if (r->rc != 1)
-				break;
-			r->list[r->n++] =
-				(struct statement){.body = base + piece.body,
-						   .end = base + piece.end};
-			base += piece.end;
-		} while (1);
-	}
-	r->blank = sql_splitter_blank(s);
-	r->body = base + sql_splitter_body(s);
-	sql_splitter_destroy(s);
-}
-
-static void expect_same(const struct result *a, const struct result *b,
-			const char *text, size_t len)
-{
-	if (a->n != b->n || a->rc != b->rc ||
-	    memcmp(a->list, b->list, a->n * sizeof(*a->list)) != 0)
-		fail("cut in pieces it gives other statements", text, len);
-	if (a->rc == 0 && (a->blank != b->blank || a->body != b->body))
-		fail("cut in pieces it leaves something else", text, len);
-}
 
 /* White space makes no difference. */
 static bool same_but_space(const char *a, size_t a_len, const char *b,
@@ -337,17 +237,18 @@ static void random_round(enum sql_dialect dialect)
 	static struct result whole, bytes, pieces;
 	bool by_lines = random_below(3) == 0;
 	bool std_strings = by_lines || random_below(3) > 0;
+	unsigned modes = std_strings ? SQL_PLAIN_BACKSLASH : 0;
 	char text[MAX_TEXT];
 	size_t len = make_text(text, dialect, by_lines);
 
-	split(&whole, dialect, std_strings, text, len, WHOLE);
+	split(&whole, dialect, modes, text, len, WHOLE);
 	if (dialect == SQL_POSTGRES)
 		compare_psql(&whole, std_strings, by_lines, text, len);
 	else
 		compare_sqlite(&whole, text, len);
-	split(&bytes, dialect, std_strings, text, len, BYTES);
+	split(&bytes, dialect, modes, text, len, BYTES);
 	expect_same(&whole, &bytes, text, len);
-	split(&pieces, dialect, std_strings, text, len, PIECES);
+	split(&pieces, dialect, modes, text, len, PIECES);
 	expect_same(&whole, &pieces, text, len);
 }
 
@@ -437,28 +338,6 @@ static void join(char *out, size_t size, const struct result *r,
 	}
 }
 
-/* The message, which a text in one piece and in bytes must share. */
-static void message(struct err *err, const struct row *row, enum cut cut)
-{
-	struct sql_splitter *s = sql_splitter_create(row->dialect);
-	size_t len = strlen(row->text), base = 0, have = 0;
-	struct sql_piece piece;
-	int rc = 0;
-
-	if (s == NULL)
-		exit(1);
-	while (rc >= 0 && have < len) {
-		have += next_piece(cut, len - have);
-		while ((rc = sql_splitter_next(s, row->text + base, have - base,
-					       &piece, err)) == 1)
-			base += piece.end;
-	}
-	if (rc == 0)
-		(void)sql_splitter_check_end(s, row->text + base, len - base,
-					     err);
-	sql_splitter_destroy(s);
-}
-
 static void check_row(const struct row *row, enum cut cut)
 {
 	static struct result r;
@@ -466,14 +345,14 @@ static void check_row(const struct row *row, enum cut cut)
 	struct err err = {0};
 	char all[MAX_TEXT];
 
-	split(&r, row->dialect, true, row->text, len, cut);
+	split(&r, row->dialect, SQL_PLAIN_BACKSLASH, row->text, len, cut);
 	join(all, sizeof(all), &r, row->text);
 	if (strcmp(all, row->statements) != 0)
 		fail("other statements than expected", row->text, len);
 	if (r.rc != (row->err != NULL ? -EINVAL : 0))
 		fail("other result than expected", row->text, len);
 	if (row->err != NULL) {
-		message(&err, row, cut);
+		split_message(&err, row->dialect, row->text, cut);
 		if (err.code != EINVAL || strcmp(err.msg, row->err) != 0)
 			fail(err.msg, row->text, len);
 		return;
@@ -501,32 +380,6 @@ static void test_modes(void)
 		    1 ||
 	    piece.end != strlen(text) - 12)
 		fail("not changed for the next one", text, strlen(text));
-	sql_splitter_destroy(s);
-}
-
-/*
- * A text that never ends must not be looked at from its start again: with
- * 1 MiB in pieces of one byte that would take minutes.
- */
-static void test_linear(enum sql_dialect dialect, const char *start, char fill)
-{
-	enum { SIZE = 1 << 20, LIMIT_MS = 5000 };
-	struct sql_splitter *s = sql_splitter_create(dialect);
-	uint64_t began = clock_mono_ms();
-	char *text = malloc(SIZE);
-	struct sql_piece piece;
-
-	if (s == NULL || text == NULL)
-		exit(1);
-	memset(text, fill, SIZE);
-	memcpy(text, start, strlen(start));
-	for (size_t len = 1; len <= SIZE; len++) {
-		if (sql_splitter_next(s, text, len, &piece, NULL) != 0)
-			fail("found an end", text, len < 40 ? len : 40);
-	}
-	if (clock_mono_ms() - began > LIMIT_MS)
-		fail("takes too long", text, 40);
-	free(text);
 	sql_splitter_destroy(s);
 }
 

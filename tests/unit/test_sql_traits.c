@@ -46,6 +46,17 @@ static const struct row postgres_rows[] = {
 	{"select pg_catalog.setval('s', 1)", "k"},
 	{"select set_config('a.b', 'c', false)", "k"},
 	{"select setseed(0.5)", "rk"},
+	{"select set_limit(0.5)", "rk"},
+	{"select pg_create_physical_replication_slot('a', false, true)", "k"},
+	{"select pg_replication_origin_session_setup('a')", "k"},
+	{"select pg_backup_start('a')", "k"},
+	{"insert into t select set_config('a.b', 'c', false)", "k"},
+	{"delete from t returning pg_advisory_lock(id)", "k"},
+	{"set role r", "k"},
+	{"set session authorization u", "k"},
+	{"select currval('s'), lastval()", "r"},
+	{"unlisten *", ""},
+	{"deallocate p", ""},
 	{"select pg_advisory_lock(1)", "k"},
 	{"select pg_try_advisory_xact_lock(1)", "k"},
 	{"select lo_import('/etc/passwd')", ""},
@@ -146,6 +157,112 @@ static const struct row sqlite_rows[] = {
 	{"savepoint a", ""},
 };
 
+static const struct row mysql_rows[] = {
+	{"", ""},
+	{"select 1", "r"},
+	{"SELECT 1;", "r"},
+	{"(select 1) union (select 2)", "r"},
+	{"values (1)", "r"},
+	{"table t", "r"},
+	{"with a as (select 1) select * from a", "r"},
+	{"with a as (select 1) update t set b = 1", ""},
+	{"with a as (select 1) delete from t", ""},
+	{"show create table t", "r"},
+	{"show warnings", "r"},
+	{"help 'select'", "r"},
+	{"describe t", "r"},
+	{"desc insert into t values (1)", "r"},
+	{"explain t", "r"},
+	{"explain extended select 1", "r"},
+	{"explain format=json delete from t", "r"},
+	{"explain analyze select 1", "r"},
+	{"explain analyze format=tree delete from t", ""},
+	{"analyze select 1", "r"},
+	{"analyze format=json (select 1)", "r"},
+	{"analyze update t set a = 1", ""},
+	{"analyze select get_lock('a', 1)", "k"},
+	{"analyze table t", ""},
+	{"analyze local table t", ""},
+	{"select * from t into outfile '/tmp/x'", ""},
+	{"select 1 into dumpfile '/tmp/x'", ""},
+	{"select 1 into @a", "k"},
+	{"select 1, 2 into a, @b", "k"},
+	{"select * from t for update", ""},
+	{"select * from t for share skip locked", ""},
+	{"select * from t lock in share mode", ""},
+	{"select * from t for system_time all", "r"},
+	{"select substring(a for 3), `lock`, `update` from t", "r"},
+	{"select @a, @@sql_mode", "r"},
+	{"select @a := 1", "k"},
+	{"update t set a = (@b := @b + 1)", "k"},
+	{"select get_lock('a', 1)", "k"},
+	{"select `get_lock`('a', 1)", "k"},
+	{"select release_all_locks()", "k"},
+	{"select is_free_lock('a'), sleep(1), benchmark(1, 1)", "r"},
+	{"select nextval(s)", "k"},
+	{"select next value for s", "k"},
+	{"select setval(s, 1)", "k"},
+	{"select lastval(s), previous value for s", "r"},
+	{"select last_insert_id(), found_rows(), row_count()", "r"},
+	{"select last_insert_id(5)", "k"},
+	{"update t set a = last_insert_id(a + 1)", "k"},
+	{"select sql_calc_found_rows * from t limit 1", "rk"},
+	{"select insert('a', 1, 2, 'b'), truncate(1.5, 1), replace(a, b, c)",
+	 "r"},
+	{"select 'insert into t', \"get_lock('a')\"", "r"},
+	{"select 'a\\' into @a -- '", "k"},
+	{"select 'a\\'' into @a -- '", "k"},
+	{"select \"a\\\" into @a -- \"", "k"},
+	{"select /* insert into t */ 1 # update t", "r"},
+	{"select --1", "r"},
+	{"insert into t values (1)", ""},
+	{"replace into t values (1)", ""},
+	{"update t set a = 1", ""},
+	{"delete from t", ""},
+	{"truncate t", ""},
+	{"create table t (a int)", ""},
+	{"create temporary table t (a int)", "k"},
+	{"drop temporary table t", "k"},
+	{"begin", ""},
+	{"begin work", ""},
+	{"start transaction", ""},
+	{"commit", ""},
+	{"savepoint a", ""},
+	{"xa start 'a'", "k"},
+	{"begin not atomic select 1; end", "k"},
+	{"if 1 then select 1; end if", "k"},
+	{"l: loop leave l; end loop", "k"},
+	{"`l`: loop leave l; end loop", "k"},
+	{"set @a = 1", "k"},
+	{"set names utf8mb4", "k"},
+	{"set statement max_statement_time = 1 for select 1", "k"},
+	{"use d", "k"},
+	{"prepare p from 'select 1'", "k"},
+	{"execute p", "k"},
+	{"execute immediate 'select 1'", "k"},
+	{"lock tables t read", "k"},
+	{"flush tables with read lock", "k"},
+	{"backup lock t", "k"},
+	{"handler t open", "k"},
+	{"call p()", "k"},
+	{"do get_lock('a', 1)", "k"},
+	{"do sleep(1)", ""},
+	{"load data infile 'x' into table t (@a)", "k"},
+	{"get diagnostics @a = row_count", "k"},
+	{"selec 1", ""},
+	{"`select`", ""},
+	{"/*! select 1 */", "r"},
+	{"/*!40101 SET NAMES utf8mb4 */", "k"},
+	{"select /*!40001 SQL_NO_CACHE */ * from `t`", "r"},
+	{"select 1 /*! into @a */", "k"},
+	{"create /*!40000 temporary */ table t (a int)", "k"},
+	{"CREATE DATABASE /*!32312 IF NOT EXISTS*/ `d`", ""},
+	{"/*!50001 DROP VIEW IF EXISTS `v`*/", ""},
+	{"/*!999999 select 1 */ call p()", "k"},
+	{"/*!999999 select */ /*!50000 call */ p()", "k"},
+	{"/*!999999 select 1 */ create table t (a int)", ""},
+};
+
 struct command {
 	const char *text;
 	const char *words;
@@ -174,6 +291,24 @@ static const struct command commands[] = {
 	{"begin", "BEGIN"},
 	{"create", "CREATE"},
 	{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ""},
+};
+
+static const struct command mysql_commands[] = {
+	{"select 1", "SELECT"},
+	{"with a as (select 1) select * from a", "SELECT"},
+	{"show tables", "SHOW"},
+	{"create or replace temporary table t (a int)", "CREATE TABLE"},
+	{"create fulltext index i on t (a)", "CREATE INDEX"},
+	{"create algorithm=merge definer=`a`@`b` sql security invoker view v "
+	 "as select 1",
+	 "CREATE VIEW"},
+	{"/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t",
+	 "CREATE TRIGGER"},
+	{"create package body p as end", "CREATE PACKAGE"},
+	{"alter ignore table t add a int", "ALTER TABLE"},
+	{"drop prepare p", "DROP PREPARE"},
+	{"create what (table)", "CREATE"},
+	{"begin not atomic select 1; end", "BEGIN"},
 };
 
 static bool same(struct sql_traits a, struct sql_traits b)
@@ -214,18 +349,25 @@ static void check_row(enum sql_dialect dialect, const struct row *row)
 		check_cut(dialect, row->text, cut);
 }
 
-int main(void)
+static void check_command(enum sql_dialect dialect, const struct command *c)
 {
 	char words[SQL_COMMAND_SIZE];
 
+	sql_command(dialect, c->text, strlen(c->text), words);
+	CHECK_TEXT(words, c->words);
+}
+
+int main(void)
+{
 	for (size_t i = 0; i < COUNT(postgres_rows); i++)
 		check_row(SQL_POSTGRES, &postgres_rows[i]);
 	for (size_t i = 0; i < COUNT(sqlite_rows); i++)
 		check_row(SQL_SQLITE, &sqlite_rows[i]);
-	for (size_t i = 0; i < COUNT(commands); i++) {
-		sql_command(SQL_SQLITE, commands[i].text,
-			    strlen(commands[i].text), words);
-		CHECK_TEXT(words, commands[i].words);
-	}
+	for (size_t i = 0; i < COUNT(mysql_rows); i++)
+		check_row(SQL_MYSQL, &mysql_rows[i]);
+	for (size_t i = 0; i < COUNT(commands); i++)
+		check_command(SQL_SQLITE, &commands[i]);
+	for (size_t i = 0; i < COUNT(mysql_commands); i++)
+		check_command(SQL_MYSQL, &mysql_commands[i]);
 	return 0;
 }
