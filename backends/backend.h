@@ -35,6 +35,7 @@ struct db {
 	int server_pid;
 };
 
+extern const struct backend mariadb_backend;
 extern const struct backend pg_backend;
 extern const struct backend sqlite_backend;
 #ifdef CONNFS_FAKE_BACKEND

@@ -9,6 +9,7 @@
 #include "common/err.h"
 
 static const struct backend *const backends[] = {
+	&mariadb_backend,
 	&pg_backend,
 	&sqlite_backend,
 #ifdef CONNFS_FAKE_BACKEND

@@ -79,9 +79,9 @@ struct spec {
 	uint16_t connect_port;
 	char *database;
 	char *user;
-	char *sslmode; /* resolved from ssl and sslmode; never null for libpq */
+	char *sslmode; /* resolved from ssl and sslmode; null: a file */
 	char *ca_cert;
-	char *tls_fingerprint; /* see db.h */
+	char *tls_fingerprint; /* see db.h; of the MySQL family */
 	char *init_sql;
 	char *application_name; /* a template that replaces conn_app_name */
 	bool read_only;

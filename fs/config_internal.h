@@ -99,8 +99,8 @@ int spec_create(struct spec **out, const struct config_file *file,
 		struct err *err);
 
 /*
- * config_tls.c: the keys ssl and sslmode of object into spec->sslmode;
- * spec->ca_cert is set already.
+ * config_tls.c: the keys ssl and sslmode of object into spec->sslmode, and
+ * tls_fingerprint; spec->ca_cert and spec->connect_host are set already.
  */
 int tls_resolve(struct spec *spec, const json_t *object, struct err *err);
 

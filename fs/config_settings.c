@@ -30,6 +30,9 @@ static const struct value_rule rules[] = {
 	RULE("settle_time", VALUE_DURATION, settle_time_ms, 0, INT_MAX),
 	RULE("queue_timeout", VALUE_DURATION, queue_timeout_ms, 0, INT_MAX),
 	RULE("idle_timeout", VALUE_DURATION, idle_timeout_ms, 1, INT_MAX),
+	RULE("idle_in_transaction_timeout", VALUE_DURATION,
+	     idle_in_transaction_timeout_ms, 1, INT_MAX),
+	RULE("session_timeout", VALUE_DURATION, session_timeout_ms, 1, INT_MAX),
 	RULE("connect_timeout", VALUE_DURATION, connect_timeout_ms, 1, INT_MAX),
 	RULE("max_connections", VALUE_COUNT, max_connections, 1, 1000),
 };
@@ -61,6 +64,8 @@ int settings_init(struct settings *settings)
 		.settle_time_ms = 1000,
 		.queue_timeout_ms = 30 * 1000,
 		.idle_timeout_ms = 10 * 60 * 1000,
+		.idle_in_transaction_timeout_ms = 5 * 60 * 1000,
+		.session_timeout_ms = 60 * 60 * 1000,
 		.connect_timeout_ms = 10 * 1000,
 		.max_connections = 10,
 	};

@@ -81,11 +81,15 @@ static int put_all(json_t *o, const struct spec *s)
 	rc |= put_source(o, s);
 	rc |= put_text(o, "sslmode", s->sslmode);
 	rc |= put_text(o, "ca_cert", s->ca_cert);
+	rc |= put_text(o, "tls_fingerprint", s->tls_fingerprint);
 	rc |= put(o, "read_only", json_boolean(s->read_only));
 	rc |= put_duration(o, "statement_timeout", s->statement_timeout_ms);
 	rc |= put_duration(o, "connect_timeout", s->connect_timeout_ms);
 	rc |= put_duration(o, "idle_timeout", s->idle_timeout_ms);
+	rc |= put_duration(o, "idle_in_transaction_timeout",
+			   s->idle_in_transaction_timeout_ms);
 	rc |= put(o, "max_connections", json_integer(s->max_connections));
+	rc |= put(o, "sticky", json_boolean(s->sticky));
 	rc |= put_text(o, "application_name", s->application_name);
 	return rc;
 }

@@ -15,6 +15,7 @@ enum { CONNECTIONS_MAX = 1000, USER_MAX = 255 /* bytes */ };
 enum scope {
 	ANY,    /* of every engine */
 	LOGIN,  /* not of a file */
+	MYSQL,  /* of the MySQL family */
 	LAX,    /* not used for a file, but others need it there */
 	UNUSED, /* known to others, and nothing to us */
 	LATER,  /* known, not supported yet */
@@ -52,6 +53,7 @@ static const struct field fields[] = {
 	OTHER("ssl", ANY),
 	OTHER("sslmode", LOGIN),
 	FIELD("ca_cert", VALUE_PATH, ca_cert, 0, 0, LOGIN),
+	OTHER("tls_fingerprint", MYSQL),
 	OTHER("connect_to", LOGIN),
 	FIELD("read_only", VALUE_BOOL, read_only, 0, 0, ANY),
 	FIELD("statement_timeout", VALUE_DURATION, statement_timeout_ms, 0,
@@ -59,6 +61,9 @@ static const struct field fields[] = {
 	FIELD("connect_timeout", VALUE_DURATION, connect_timeout_ms, 1, INT_MAX,
 	      ANY),
 	FIELD("idle_timeout", VALUE_DURATION, idle_timeout_ms, 1, INT_MAX, ANY),
+	FIELD("idle_in_transaction_timeout", VALUE_DURATION,
+	      idle_in_transaction_timeout_ms, 1, INT_MAX, ANY),
+	FIELD("sticky", VALUE_BOOL, sticky, 0, 0, ANY),
 	FIELD("max_connections", VALUE_COUNT, max_connections, 1,
 	      CONNECTIONS_MAX, ANY),
 	FIELD("init_sql", VALUE_TEXT, init_sql, 0, 0, ANY),
@@ -73,15 +78,12 @@ static const struct field fields[] = {
 	OTHER("cluster_id", LATER),
 	OTHER("expose_token", LATER),
 	OTHER("external_id", LATER),
-	OTHER("idle_in_transaction_timeout", LATER),
 	OTHER("password", LATER),
 	OTHER("password_duration", LATER),
 	OTHER("region", LATER),
 	OTHER("role_arn", LATER),
 	OTHER("secret_id", LATER),
-	OTHER("sticky", LATER),
 	OTHER("tags", LATER),
-	OTHER("tls_fingerprint", LATER),
 	OTHER("token_duration", LATER),
 	OTHER("workgroup", LATER),
 };
@@ -136,6 +138,13 @@ static const struct engine *find_type(const json_t *object, struct err *err)
 	return NULL;
 }
 
+static bool goes_with(enum scope scope, const struct engine *engine)
+{
+	if (scope == LOGIN)
+		return !engine->is_file;
+	return scope != MYSQL || engine->dialect == SQL_MYSQL;
+}
+
 static int set_field(struct spec *spec, const char *key, const json_t *value,
 		     struct err *err)
 {
@@ -148,7 +157,7 @@ static int set_field(struct spec *spec, const char *key, const json_t *value,
 	/* password is the name of a parameter, never a password. */
 	if (field->scope == LATER)
 		return err_set(err, EINVAL, "%s: is not supported yet", key);
-	if (field->scope == LOGIN && spec->engine->is_file)
+	if (!goes_with(field->scope, spec->engine))
 		return err_set(err, EINVAL, "%s: does not go with type %s", key,
 			       spec->engine->type);
 	if (field->scope == LAX && spec->engine->is_file) {
@@ -190,8 +199,8 @@ static int check_host(const struct spec *spec, struct err *err)
 	if (spec->engine->needs_login &&
 	    host[strcspn(host, ", \t\r\n")] != '\0')
 		return err_set(err, EINVAL,
-			       "host: must be one name, address or directory "
-			       "of a socket, without commas or spaces");
+			       "host: must be one name, address or path of a "
+			       "unix socket, without commas or spaces");
 	return 0;
 }
 
@@ -292,6 +301,7 @@ static void destroy(struct spec *spec)
 	free(spec->user);
 	free(spec->sslmode);
 	free(spec->ca_cert);
+	free(spec->tls_fingerprint);
 	free(spec->init_sql);
 	free(spec->application_name);
 	access_finish(&spec->access);
@@ -317,6 +327,8 @@ int spec_create(struct spec **out, const struct config_file *file,
 	spec->file = strdup(file->path);
 	spec->connect_timeout_ms = settings->connect_timeout_ms;
 	spec->idle_timeout_ms = settings->idle_timeout_ms;
+	spec->idle_in_transaction_timeout_ms =
+		settings->idle_in_transaction_timeout_ms;
 	spec->max_connections = settings->max_connections;
 	rc = fill(spec, file, object, err);
 	spec->read_only = spec->read_only || settings->read_only;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ssl and sslmode into the one word that the driver gets. "ssl": true promises
- * at least an encrypted session; nothing that was asked for is left out in
- * silence.
+ * ssl and sslmode into the one word that the driver gets, and what is verified
+ * by. "ssl": true promises at least an encrypted session; nothing that was
+ * asked for is left out in silence.
  */
 #include "fs/config_internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -26,9 +27,12 @@ enum {
 	PREFER = 2,
 	REQUIRE,
 	VERIFY_CA,
+	VERIFY_FULL,
 	N_MODES = sizeof(modes) / sizeof(*modes),
 	NOT_GIVEN = -1,
 };
+
+enum { FINGERPRINT_LEN = 64 /* hex digits of SHA-256 */ };
 
 /* Leaves *out alone when there is none. */
 static int parse_mode(int *out, const json_t *value, struct err *err)
@@ -64,6 +68,33 @@ static int check_ca(const char *path, struct err *err)
 	return 0;
 }
 
+/* What openssl x509 -fingerprint prints, into spec->tls_fingerprint. */
+static int set_fingerprint(struct spec *spec, const json_t *value,
+			   struct err *err)
+{
+	const char *p = json_string_value(value);
+	char digits[FINGERPRINT_LEN + 1] = "";
+	size_t n = 0;
+
+	if (value == NULL)
+		return 0;
+	for (; p != NULL && n < FINGERPRINT_LEN; p++) {
+		if (*p == ':' && n > 0 && n % 2 == 0)
+			continue;
+		if (!isxdigit((unsigned char)*p))
+			break;
+		digits[n++] = (char)(*p | 0x20); /* lower case, if a letter */
+	}
+	if (p == NULL || *p != '\0' || n != FINGERPRINT_LEN)
+		return err_set(err, EINVAL,
+			       "tls_fingerprint: must be the SHA-256 of the "
+			       "server's certificate, 64 hex digits");
+	spec->tls_fingerprint = strdup(digits);
+	if (spec->tls_fingerprint == NULL)
+		return err_set(err, ENOMEM, "tls_fingerprint: out of memory");
+	return 0;
+}
+
 static int over_tcp(int *mode, bool ssl, struct err *err)
 {
 	if (*mode == NOT_GIVEN) {
@@ -90,12 +121,44 @@ static int without_tls(int mode, bool ssl, const char *where, struct err *err)
 	return 0;
 }
 
+/* What the mode verifies the server by. */
+static int check_means(const struct spec *spec, int mode, struct err *err)
+{
+	bool by_ca = mode == VERIFY_CA || mode == VERIFY_FULL;
+
+	if (by_ca && spec->ca_cert == NULL)
+		return err_set(err, EINVAL,
+			       "sslmode: \"%s\" needs ca_cert, a PEM file (the "
+			       "system's: /etc/ssl/certs/ca-certificates.crt)",
+			       modes[mode]);
+	if (mode < REQUIRE &&
+	    (spec->ca_cert != NULL || spec->tls_fingerprint != NULL))
+		return err_set(err, EINVAL,
+			       "%s: nothing is verified without \"ssl\": true, "
+			       "or sslmode require or stronger",
+			       spec->ca_cert != NULL ? "ca_cert"
+						     : "tls_fingerprint");
+	/* libmariadb knows no second name: it verifies the one it dials. */
+	if (mode >= REQUIRE && spec->engine->dialect == SQL_MYSQL &&
+	    spec->connect_host != NULL && spec->tls_fingerprint == NULL)
+		return err_set(err, EINVAL,
+			       "connect_to: needs tls_fingerprint with TLS and "
+			       "type %s: the name of \"host\" cannot be "
+			       "verified while another is dialled",
+			       spec->engine->type);
+	return spec->ca_cert != NULL ? check_ca(spec->ca_cert, err) : 0;
+}
+
 int tls_resolve(struct spec *spec, const json_t *object, struct err *err)
 {
 	bool ssl = json_is_true(json_object_get(object, "ssl"));
 	int mode = NOT_GIVEN, rc;
 
 	rc = parse_mode(&mode, json_object_get(object, "sslmode"), err);
+	if (rc == 0)
+		rc = set_fingerprint(spec,
+				     json_object_get(object, "tls_fingerprint"),
+				     err);
 	if (rc < 0)
 		return rc;
 	if (spec->engine->is_file)
@@ -106,19 +169,8 @@ int tls_resolve(struct spec *spec, const json_t *object, struct err *err)
 	} else {
 		rc = over_tcp(&mode, ssl, err);
 	}
-	if (rc < 0)
-		return rc;
-	if (mode >= VERIFY_CA && spec->ca_cert == NULL)
-		return err_set(err, EINVAL,
-			       "sslmode: \"%s\" needs ca_cert, a PEM file (the "
-			       "system's: /etc/ssl/certs/ca-certificates.crt)",
-			       modes[mode]);
-	if (mode < REQUIRE && spec->ca_cert != NULL)
-		return err_set(err, EINVAL,
-			       "ca_cert: nothing is verified without \"ssl\": "
-			       "true, or sslmode require or stronger");
-	if (spec->ca_cert != NULL)
-		rc = check_ca(spec->ca_cert, err);
+	if (rc == 0)
+		rc = check_means(spec, mode, err);
 	if (rc < 0)
 		return rc;
 	spec->sslmode = strdup(modes[mode]);

@@ -10,7 +10,9 @@
 
 /* NAMEDATALEN - 1 of PostgreSQL, and what Redshift keeps of a name. */
 enum { PG_NAME_MAX = 63, REDSHIFT_NAME_MAX = 250 };
-enum { PG_PORT = 5432, REDSHIFT_PORT = 5439 };
+/* Of 512 bytes that a server keeps of all attributes, unless told otherwise. */
+enum { MYSQL_NAME_MAX = 255 };
+enum { PG_PORT = 5432, REDSHIFT_PORT = 5439, MYSQL_PORT = 3306 };
 
 #define LIBPQ(name, port, name_max, iam)                         \
 	{                                                        \
@@ -18,6 +20,15 @@ enum { PG_PORT = 5432, REDSHIFT_PORT = 5439 };
 		.dialect = SQL_POSTGRES, .default_port = (port), \
 		.app_name_max = (name_max), .needs_login = true, \
 		.has_iam = (iam),                                \
+	}
+
+/* KILL QUERY needs a session of its own. */
+#define MYSQL(name, iam)                                                    \
+	{                                                                   \
+		.type = (name), .backend = "mariadb", .dialect = SQL_MYSQL, \
+		.default_port = MYSQL_PORT, .app_name_max = MYSQL_NAME_MAX, \
+		.needs_login = true, .has_iam = (iam),                      \
+		.cancels_by_login = true,                                   \
 	}
 
 static const struct engine engines[] = {
@@ -28,6 +39,11 @@ static const struct engine engines[] = {
 	LIBPQ("postgres-aurora", PG_PORT, PG_NAME_MAX, true),
 	LIBPQ("redshift", REDSHIFT_PORT, REDSHIFT_NAME_MAX, true),
 	LIBPQ("redshift-serverless", REDSHIFT_PORT, REDSHIFT_NAME_MAX, true),
+	MYSQL("mysql", false),
+	MYSQL("mariadb", false),
+	MYSQL("mysql-rds", true),
+	MYSQL("mysql-aurora", true),
+	MYSQL("mariadb-rds", true),
 	{
 		.type = "sqlite3",
 		.backend = "sqlite",
@@ -45,8 +61,7 @@ static const struct engine engines[] = {
 };
 
 static const char *const later[] = {
-	"dsql", "mariadb",      "mariadb-rds", "mssql",  "mysql",
-	"odbc", "mysql-aurora", "mysql-rds",   "oracle", "oracle-rds",
+	"dsql", "mssql", "odbc", "oracle", "oracle-rds",
 };
 
 enum {

@@ -12,6 +12,9 @@
 #define PG                                                      \
 	"{" HEAD ", \"type\": \"postgres\", \"host\": \"db\", " \
 	"\"user\": \"u\", \"database\": \"d\""
+#define MY                                                   \
+	"{" HEAD ", \"type\": \"mysql\", \"host\": \"db\", " \
+	"\"user\": \"u\", \"database\": \"d\""
 #define LITE "{" HEAD ", \"type\": \"sqlite3\", \"host\": \"/x.db\""
 
 static inline struct config *load(const char *name, const char *const *options)
@@ -52,6 +55,23 @@ static inline void refuse(const char *name, const char *const *options,
 
 	check_message(err.msg, error);
 	CHECK(rc < 0 && rc == -err.code && config == NULL);
+}
+
+/* A spec that is bad; error is what stands behind the name of the file. */
+static inline void refuse_one(const char *json, const char *error)
+{
+	struct config *config;
+	char expected[1024];
+
+	check_write("bad.json", 0600, json);
+	config = load("bad.json", NULL);
+	CHECK(config->n_specs == 0 && config->n_errors == 1);
+	(void)snprintf(expected, sizeof(expected), "@/bad.json: %s", error);
+	check_message(config->errors[0].text, expected);
+	check_message(config->errors[0].file, "@/bad.json");
+	CHECK_TEXT(config->errors[0].conn_id,
+		   strncmp(error, "shop", 4) == 0 ? "shop" : NULL);
+	config_destroy(config);
 }
 
 /* The config of one good spec. */

@@ -28,10 +28,10 @@ static const struct {
 	{"{" HEAD ", \"type\": \"postgress\"}",
 	 "shop: type: unknown \"postgress\", did you mean \"postgres\"?"},
 	{"{" HEAD ", \"type\": \"db2\"}", "shop: type: unknown \"db2\""},
-	{"{" HEAD ", \"type\": \"MySQL\"}",
-	 "shop: type: \"mysql\" is not supported yet"},
-	{"{" HEAD ", \"type\": \"mariadb-rds\"}",
-	 "shop: type: \"mariadb-rds\" is not supported yet"},
+	{"{" HEAD ", \"type\": \"mariadb-aurora\"}",
+	 "shop: type: unknown \"mariadb-aurora\""},
+	{"{" HEAD ", \"type\": \"mysq\"}",
+	 "shop: type: unknown \"mysq\", did you mean \"mysql\"?"},
 	{"{" HEAD ", \"type\": \"mssql\"}",
 	 "shop: type: \"mssql\" is not supported yet"},
 	{"{" HEAD ", \"type\": \"oracle-rds\"}",
@@ -80,6 +80,11 @@ static const struct {
 	 "shop: statement_timeout: must be from 0s to 2147483647ms"},
 	{PG ", \"connect_timeout\": 0}",
 	 "shop: connect_timeout: must be from 1ms to 2147483647ms"},
+	{PG ", \"idle_in_transaction_timeout\": 0}",
+	 "shop: idle_in_transaction_timeout: must be from 1ms to "
+	 "2147483647ms"},
+	{PG ", \"sticky\": \"yes\"}",
+	 "shop: sticky: must be true or false, without quotes"},
 	{PG ", \"init_sql\": \"\"}", "shop: init_sql: must not be empty"},
 	{PG ", \"read_only\": 1}",
 	 "shop: read_only: must be true or false, without quotes"},
@@ -100,8 +105,17 @@ static const struct {
 	{"{" HEAD
 	 ", \"type\": \"postgres\", \"host\": \"a,b\", \"user\": \"u\", "
 	 "\"database\": \"d\"}",
-	 "shop: host: must be one name, address or directory of a socket, "
+	 "shop: host: must be one name, address or path of a unix socket, "
 	 "without commas or spaces"},
+	{"{" HEAD
+	 ", \"type\": \"mariadb\", \"host\": \"a b\", \"user\": \"u\", "
+	 "\"database\": \"d\"}",
+	 "shop: host: must be one name, address or path of a unix socket, "
+	 "without commas or spaces"},
+	{"{" HEAD ", \"type\": \"mysql\", \"host\": \"db\"}",
+	 "shop: user: is missing"},
+	{"{" HEAD ", \"type\": \"mysql\", \"host\": \"db\", \"user\": \"u\"}",
+	 "shop: database: is missing"},
 	{"{" HEAD ", \"type\": \"sqlite3\"}", "shop: host: is missing"},
 	{"{" HEAD ", \"type\": \"sqlite3\", \"host\": \"s3://bucket/key\"}",
 	 "shop: host: must be the absolute path of the file"},
@@ -126,40 +140,7 @@ static const struct {
 	 "\"database\": \"d\", \"connect_to\": \"a:1\"}",
 	 "shop: connect_to: does not go with a unix socket"},
 
-	/* TLS */
-	{PG ", \"ssl\": \"true\"}",
-	 "shop: ssl: must be true or false, without quotes"},
-	{PG ", \"sslmode\": \"on\"}",
-	 "shop: sslmode: must be one of disable, allow, prefer, require, "
-	 "verify-ca, verify-full"},
-	{PG ", \"sslmode\": true}",
-	 "shop: sslmode: must be one of disable, allow, prefer, require, "
-	 "verify-ca, verify-full"},
-	{PG ", \"ssl\": true, \"sslmode\": \"prefer\"}",
-	 "shop: sslmode: \"prefer\" is weaker than \"ssl\": true promises"},
-	{PG ", \"sslmode\": \"verify-full\"}",
-	 "shop: sslmode: \"verify-full\" needs ca_cert, a PEM file (the "
-	 "system's: /etc/ssl/certs/ca-certificates.crt)"},
-	{PG ", \"ca_cert\": \"/etc/passwd\"}",
-	 "shop: ca_cert: nothing is verified without \"ssl\": true, or sslmode "
-	 "require or stronger"},
-	{PG ", \"ssl\": true, \"ca_cert\": \"ca.pem\"}",
-	 "shop: ca_cert: must be an absolute path"},
-	{PG ", \"ssl\": true, \"ca_cert\": \"/nowhere/ca.pem\"}",
-	 "shop: ca_cert: /nowhere: No such file or directory"},
-	{PG ", \"ssl\": true, \"ca_cert\": \"/etc\"}",
-	 "shop: ca_cert: /etc is not a regular file"},
-	{"{" HEAD
-	 ", \"type\": \"postgres\", \"host\": \"/run\", \"user\": \"u\", "
-	 "\"database\": \"d\", \"ssl\": true}",
-	 "shop: ssl: there is no TLS with a unix socket"},
-	{"{" HEAD
-	 ", \"type\": \"postgres\", \"host\": \"/run\", \"user\": \"u\", "
-	 "\"database\": \"d\", \"sslmode\": \"require\"}",
-	 "shop: sslmode: there is no TLS with a unix socket"},
-	{LITE ", \"ssl\": true}", "shop: ssl: there is no TLS with a file"},
-	{LITE ", \"sslmode\": \"prefer\"}",
-	 "shop: sslmode: does not go with type sqlite3"},
+	/* of a login */
 	{LITE ", \"password_plain\": \"x\"}",
 	 "shop: password_plain: does not go with type sqlite3"},
 	{LITE ", \"port\": true}", "shop: port: must be a string or a number"},
@@ -219,6 +200,11 @@ static const struct {
 	 "shop: type: postgres-rds without a password logs in by IAM, which is "
 	 "not supported yet: give password_file, password_env, "
 	 "password_command or password_plain"},
+	{"{" HEAD ", \"type\": \"mariadb-rds\", \"host\": \"db\", "
+	 "\"user\": \"u\", \"database\": \"d\"}",
+	 "shop: type: mariadb-rds without a password logs in by IAM, which is "
+	 "not supported yet: give password_file, password_env, "
+	 "password_command or password_plain"},
 	{"{" HEAD ", \"type\": \"redshift\", \"host\": \"db\", "
 	 "\"user\": \"u\", \"database\": \"d\"}",
 	 "shop: type: redshift without a password logs in by IAM, which is not "
@@ -228,23 +214,8 @@ static const struct {
 
 static void test_bad_specs(void)
 {
-	char expected[1024];
-
-	for (size_t i = 0; i < COUNT(bad_specs); i++) {
-		struct config *config;
-
-		check_write("bad.json", 0600, bad_specs[i].json);
-		config = load("bad.json", NULL);
-		CHECK(config->n_specs == 0 && config->n_errors == 1);
-		(void)snprintf(expected, sizeof(expected), "@/bad.json: %s",
-			       bad_specs[i].error);
-		check_message(config->errors[0].text, expected);
-		check_message(config->errors[0].file, "@/bad.json");
-		CHECK_TEXT(config->errors[0].conn_id,
-			   strncmp(bad_specs[i].error, "shop", 4) == 0 ? "shop"
-								       : NULL);
-		config_destroy(config);
-	}
+	for (size_t i = 0; i < COUNT(bad_specs); i++)
+		refuse_one(bad_specs[i].json, bad_specs[i].error);
 }
 
 static void test_defaults(void)
@@ -268,7 +239,10 @@ static void test_defaults(void)
 	CHECK(spec->statement_timeout_ms == 0);
 	CHECK(spec->connect_timeout_ms == 10000);
 	CHECK(spec->idle_timeout_ms == 600000);
+	CHECK(spec->idle_in_transaction_timeout_ms == 300000);
 	CHECK(spec->max_connections == 10);
+	CHECK(!spec->sticky && !spec->engine->cancels_by_login);
+	CHECK_TEXT(spec->tls_fingerprint, NULL);
 	CHECK(!spec->access.everyone && spec->access.n_uids == 0);
 	auth_status(spec->auth, &status);
 	CHECK_TEXT(status.source, "");
@@ -287,6 +261,7 @@ static void test_every_field(void)
 		" \"sslmode\": \"verify-full\", \"ca_cert\": \"/etc/passwd\","
 		" \"read_only\": true, \"statement_timeout\": \"1.5m\","
 		" \"connect_timeout\": 2.5, \"idle_timeout\": \" 200 ms \","
+		" \"idle_in_transaction_timeout\": \"2h\", \"sticky\": true,"
 		" \"max_connections\": 3, \"init_sql\": \"set a = 'b'\","
 		" \"application_name\": \"x-{conn_id}\","
 		" \"access\": {\"users\": [\"root\", 1000],"
@@ -310,6 +285,7 @@ static void test_every_field(void)
 	CHECK(spec->statement_timeout_ms == 90000);
 	CHECK(spec->connect_timeout_ms == 2500);
 	CHECK(spec->idle_timeout_ms == 200);
+	CHECK(spec->idle_in_transaction_timeout_ms == 7200000 && spec->sticky);
 	CHECK(spec->max_connections == 3);
 	CHECK_TEXT(spec->init_sql, "set a = 'b'");
 	CHECK_TEXT(spec->application_name, "x-{conn_id}");
@@ -335,10 +311,48 @@ static void test_every_field(void)
 		   "  \"statement_timeout\": \"90s\",\n"
 		   "  \"connect_timeout\": \"2500ms\",\n"
 		   "  \"idle_timeout\": \"200ms\",\n"
+		   "  \"idle_in_transaction_timeout\": \"7200s\",\n"
 		   "  \"max_connections\": 3,\n"
+		   "  \"sticky\": true,\n"
 		   "  \"application_name\": \"x-{conn_id}\"\n"
 		   "}\n");
 	config_destroy(config);
+}
+
+static const struct {
+	const char *type;
+	bool has_iam;
+} mysql_types[] = {
+	{"mysql", false},       {"mariadb", false},    {"mysql-rds", true},
+	{"mysql-aurora", true}, {"mariadb-rds", true},
+};
+
+static void test_mysql_family(void)
+{
+	char json[512];
+
+	for (size_t i = 0; i < COUNT(mysql_types); i++) {
+		const struct engine *engine;
+		struct config *config;
+
+		(void)snprintf(json, sizeof(json),
+			       "{" HEAD ", \"type\": \"%s\", "
+			       "\"host\": \"db\", \"user\": \"u\", "
+			       "\"database\": \"d\", "
+			       "\"password_plain\": \"x\"}",
+			       mysql_types[i].type);
+		config = load_one(json);
+		engine = config->specs[0]->engine;
+		CHECK_TEXT(engine->type, mysql_types[i].type);
+		CHECK_TEXT(engine->backend, "mariadb");
+		CHECK(engine->dialect == SQL_MYSQL);
+		CHECK(engine->app_name_max == 255);
+		CHECK(engine->needs_login && engine->cancels_by_login);
+		CHECK(!engine->is_file);
+		CHECK(engine->has_iam == mysql_types[i].has_iam);
+		CHECK(config->specs[0]->port == 3306);
+		config_destroy(config);
+	}
 }
 
 /* lava's own example: port and user are placeholders. */
@@ -367,43 +381,10 @@ static void test_sqlite(void)
 		   "  \"read_only\": false,\n"
 		   "  \"connect_timeout\": \"10s\",\n"
 		   "  \"idle_timeout\": \"600s\",\n"
-		   "  \"max_connections\": 10\n"
+		   "  \"idle_in_transaction_timeout\": \"300s\",\n"
+		   "  \"max_connections\": 10,\n"
+		   "  \"sticky\": false\n"
 		   "}\n");
-	config_destroy(config);
-}
-
-static const struct {
-	const char *keys;
-	const char *sslmode;
-} tls[] = {
-	{"", "prefer"},
-	{", \"ssl\": false", "prefer"},
-	{", \"ssl\": true", "require"},
-	{", \"ssl\": true, \"ca_cert\": \"/etc/passwd\"", "require"},
-	{", \"ssl\": true, \"sslmode\": \"require\"", "require"},
-	{", \"ssl\": false, \"sslmode\": \"require\"", "require"},
-	{", \"sslmode\": \"disable\"", "disable"},
-	{", \"sslmode\": \"allow\"", "allow"},
-	{", \"ca_cert\": \"/etc/passwd\", \"sslmode\": \"verify-ca\"",
-	 "verify-ca"},
-};
-
-static void test_sslmode(void)
-{
-	static const char socket[] =
-		"{" HEAD ", \"type\": \"psql\", \"host\": \"/run\", "
-		"\"user\": \"u\", \"database\": \"d\", \"ssl\": false}";
-	struct config *config;
-	char json[512];
-
-	for (size_t i = 0; i < COUNT(tls); i++) {
-		(void)snprintf(json, sizeof(json), PG "%s}", tls[i].keys);
-		config = load_one(json);
-		CHECK_TEXT(config->specs[0]->sslmode, tls[i].sslmode);
-		config_destroy(config);
-	}
-	config = load_one(socket);
-	CHECK_TEXT(config->specs[0]->sslmode, "disable");
 	config_destroy(config);
 }
 
@@ -489,8 +470,8 @@ int main(int argc, char **argv)
 	test_bad_specs();
 	test_defaults();
 	test_every_field();
+	test_mysql_family();
 	test_sqlite();
-	test_sslmode();
 	test_passwords();
 	test_env_of_a_bad_spec_is_taken();
 	test_plain_password_needs_a_private_file();

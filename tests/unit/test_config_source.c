@@ -262,6 +262,8 @@ static void test_settings(void)
 	CHECK(s->spool_disk == (uint64_t)4 << 30 && s->max_row == 64 << 20);
 	CHECK(s->settle_time_ms == 1000 && s->queue_timeout_ms == 30000);
 	CHECK(s->idle_timeout_ms == 600000 && s->connect_timeout_ms == 10000);
+	CHECK(s->idle_in_transaction_timeout_ms == 300000);
+	CHECK(s->session_timeout_ms == 3600000);
 	CHECK(s->max_connections == 10);
 	config_destroy(config);
 
@@ -272,6 +274,8 @@ static void test_settings(void)
 		    " \"spool_memory_total\": \"1 G\", \"spool_disk\": 0,"
 		    " \"max_row\": \"1.5M\", \"settle_time\": 0,"
 		    " \"queue_timeout\": \"1h\", \"idle_timeout\": \"2d\","
+		    " \"idle_in_transaction_timeout\": \"90s\","
+		    " \"session_timeout\": 0.5,"
 		    " \"connect_timeout\": \"1w\", \"max_connections\": 7},"
 		    " \"connections\": [" LITE_ID("a") "]}");
 	config = load("s.json", none);
@@ -284,18 +288,25 @@ static void test_settings(void)
 	CHECK(s->settle_time_ms == 0 && s->queue_timeout_ms == 3600000);
 	CHECK(s->idle_timeout_ms == 172800000);
 	CHECK(s->connect_timeout_ms == 604800000);
+	CHECK(s->session_timeout_ms == 500);
 	CHECK(config->specs[0]->max_connections == 7);
+	CHECK(config->specs[0]->idle_in_transaction_timeout_ms == 90000);
 	CHECK(config->specs[0]->idle_timeout_ms == 172800000);
 	config_destroy(config);
 }
 
 static void test_options_win(void)
 {
-	static const char *const options[] = {
-		"realm=prod",        "ro",
-		"settle_time=250ms", "spool_memory=65536",
-		"max_connections=2", "queue_timeout=5",
-		"conn_app_name=a=b", NULL};
+	static const char *const options[] = {"realm=prod",
+					      "ro",
+					      "settle_time=250ms",
+					      "spool_memory=65536",
+					      "max_connections=2",
+					      "queue_timeout=5",
+					      "conn_app_name=a=b",
+					      "session_timeout=2m",
+					      "idle_in_transaction_timeout=3m",
+					      NULL};
 	struct config *config;
 
 	check_write("s.json", 0600,
@@ -310,6 +321,8 @@ static void test_options_win(void)
 	CHECK(config->settings.settle_time_ms == 250);
 	CHECK(config->settings.queue_timeout_ms == 5000);
 	CHECK(config->settings.spool_memory == 65536);
+	CHECK(config->settings.session_timeout_ms == 120000);
+	CHECK(config->specs[0]->idle_in_transaction_timeout_ms == 180000);
 	CHECK(config->specs[0]->max_connections == 2);
 	config_destroy(config);
 }

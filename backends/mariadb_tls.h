@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What sslmode asks for, and whether a connection has it. The words are
+ * libpq's; "allow" is taken for "prefer", and "require" with a ca_cert for
+ * "verify-ca", as libpq does. Private to mariadb*.c.
+ */
+#ifndef CONNFS_BACKENDS_MARIADB_TLS_H
+#define CONNFS_BACKENDS_MARIADB_TLS_H
+
+#include <mysql.h>
+
+struct db_params;
+struct err;
+
+/* Before the connection is made. 0, or -EINVAL for an sslmode not known. */
+int my_tls_set_options(MYSQL *mysql, const struct db_params *params,
+		       struct err *err);
+
+/* Of one that is made, and encrypted or not: 0 or -EHOSTUNREACH. */
+int my_tls_check(const MYSQL *mysql, const struct db_params *params,
+		 struct err *err);
+
+#endif

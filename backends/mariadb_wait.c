@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "backends/mariadb_wait.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+
+/* What net.reading_or_writing says while a packet is being sent. */
+enum { WRITING = 2 };
+
+static _Thread_local struct my_wait *current;
+
+struct my_wait *my_wait_set(struct my_wait *wait)
+{
+	struct my_wait *former = current;
+
+	current = wait;
+	return former;
+}
+
+int my_wait_timeout(uint64_t deadline)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (deadline == 0)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return deadline - now < INT32_MAX ? (int)(deadline - now) : INT32_MAX;
+}
+
+/* With TLS the connector asks for input although it wants to send. */
+static short events(const struct my_wait *wait, bool is_read)
+{
+	if (wait != NULL && wait->mysql->net.reading_or_writing == WRITING)
+		return POLLOUT;
+	return is_read ? POLLIN : POLLOUT;
+}
+
+/*
+ * While it connects. The connector would ask for the reason as well, and then
+ * tell another one.
+ */
+static bool has_failed(struct my_wait *wait, int fd)
+{
+	socklen_t len = sizeof(wait->connect_errno);
+
+	if (wait == NULL || wait->mysql->net.pvio != NULL)
+		return false;
+	(void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &wait->connect_errno, &len);
+	return wait->connect_errno != 0;
+}
+
+int my_wait_io(my_socket fd, my_bool is_read, int timeout)
+{
+	struct my_wait *wait = current;
+	struct pollfd pfd = {.fd = fd, .events = events(wait, is_read)};
+	int ms, n;
+
+	for (;;) {
+		ms = -1;
+		if (wait != NULL && wait->deadline != 0)
+			ms = my_wait_timeout(wait->deadline);
+		else if (wait != NULL && wait->sink != NULL)
+			ms = wait->sink->idle(wait->arg);
+		n = poll(&pfd, 1, ms);
+		if (n > 0)
+			return (pfd.revents & POLLERR) == 0 ||
+			       !has_failed(wait, fd);
+		if (n < 0 && errno != EINTR)
+			return 0;
+		if (wait != NULL && wait->deadline != 0 &&
+		    clock_mono_ms() >= wait->deadline) {
+			wait->timed_out = true;
+			errno = ETIMEDOUT;
+			return 0;
+		}
+	}
+}
