@@ -14,6 +14,24 @@
 #include "fs/session.h"
 #include "fs/statement.h"
 
+enum { REAP_MS = 50 }; /* how soon a holder's end is seen by who waits */
+
+/* Jobs that have ended hold sessions until somebody looks. */
+static void on_reap_timer(struct loop_timer *timer)
+{
+	struct connection *c =
+		(struct connection *)((char *)timer -
+				      offsetof(struct connection, reap_timer));
+	struct conversation *next;
+
+	(void)loop_timer_start(c->mount->loop, timer, REAP_MS);
+	for (struct conversation *v = c->conversations; v != NULL; v = next) {
+		next = v->next;
+		if (v->session != NULL && conversation_is_over(v))
+			conversation_end(v);
+	}
+}
+
 struct connection *connection_create(struct mount *mount, struct spec *spec)
 {
 	struct connection *c = calloc(1, sizeof(*c));
@@ -23,6 +41,7 @@ struct connection *connection_create(struct mount *mount, struct spec *spec)
 	c->refs = 1;
 	c->mount = mount;
 	c->spec = spec_ref(spec);
+	c->reap_timer.run = on_reap_timer;
 	return c;
 }
 
@@ -75,7 +94,6 @@ static int open_session(struct connection *c, struct conversation *conv)
 	conv->session = session_create(&config);
 	if (conv->session == NULL)
 		return -ENOMEM;
-	conv->session_used = false;
 	c->n_sessions++;
 	(void)connection_ref(c); /* until on_session_closed() */
 	return 1;
@@ -103,43 +121,6 @@ static bool wanted(const struct connection *c)
 	return n_waiting > c->n_closing;
 }
 
-/*
- * A conversation that always has a next statement would keep its session for
- * ever: after each one it is the others' turn.
- */
-static bool must_yield(const struct connection *c,
-		       const struct conversation *conv)
-{
-	struct session_state state;
-
-	if (!conv->session_used || !wanted(c))
-		return false;
-	session_state(conv->session, &state);
-	return !state.busy && !state.keeps_state;
-}
-
-int connection_acquire(struct connection *c, struct conversation *conv)
-{
-	struct conversation **last = &c->waiting;
-
-	if (conv->session != NULL && is_outdated(c, conv->session))
-		connection_release(c, conv);
-	if (conv->session != NULL && !must_yield(c, conv))
-		return 1;
-	connection_release(c, conv);
-	if (c->waiting == NULL && c->n_sessions < c->spec->max_connections)
-		return open_session(c, conv);
-	if (!conv->waits_for_session) {
-		while (*last != NULL)
-			last = &(*last)->next_waiting;
-		*last = conv;
-		conv->next_waiting = NULL;
-		conv->waits_for_session = true;
-	}
-	connection_serve(c);
-	return conv->session != NULL ? 1 : 0;
-}
-
 void connection_stop_waiting(struct connection *c, struct conversation *conv)
 {
 	for (struct conversation **p = &c->waiting; *p != NULL;
@@ -150,6 +131,8 @@ void connection_stop_waiting(struct connection *c, struct conversation *conv)
 		}
 	}
 	conv->waits_for_session = false;
+	if (c->waiting == NULL)
+		loop_timer_stop(c->mount->loop, &c->reap_timer);
 }
 
 void connection_release(struct connection *c, struct conversation *conv)
@@ -184,23 +167,80 @@ static struct conversation *find_spare(struct connection *c)
 	return found;
 }
 
+/* from's session goes to the one that has waited longest. */
+static void lend(struct connection *c, struct conversation *from)
+{
+	struct conversation *to = c->waiting;
+	struct session *session = from->session;
+
+	if (session_hand_over(session, to, to->app_name) < 0) {
+		connection_release(c, from);
+		return;
+	}
+	from->session = NULL;
+	to->session = session;
+	connection_stop_waiting(c, to);
+}
+
+/* Takes the session of who can spare it. False: there is none. */
+static bool take_spare(struct connection *c)
+{
+	struct conversation *spare = find_spare(c);
+
+	if (spare == NULL)
+		return false;
+	if (c->n_sessions > c->spec->max_connections ||
+	    is_outdated(c, spare->session))
+		connection_release(c, spare);
+	else
+		lend(c, spare);
+	return true;
+}
+
+/* self asks for a session just now: it need not be told. */
+static void serve(struct connection *c, const struct conversation *self)
+{
+	while (c->waiting != NULL) {
+		struct conversation *to = c->waiting;
+
+		if (c->n_sessions < c->spec->max_connections) {
+			connection_stop_waiting(c, to);
+			if (open_session(c, to) < 0)
+				return;
+		} else if (!wanted(c) || !take_spare(c)) {
+			return;
+		}
+		if (to->session != NULL && to != self)
+			conversation_kick(to);
+	}
+}
+
+int connection_acquire(struct connection *c, struct conversation *conv)
+{
+	struct conversation **last = &c->waiting;
+
+	if (conv->session != NULL && is_outdated(c, conv->session))
+		connection_release(c, conv);
+	if (conv->session != NULL)
+		return 1;
+	if (c->waiting == NULL && c->n_sessions < c->spec->max_connections)
+		return open_session(c, conv);
+	if (!conv->waits_for_session) {
+		while (*last != NULL)
+			last = &(*last)->next_waiting;
+		*last = conv;
+		conv->next_waiting = NULL;
+		conv->waits_for_session = true;
+	}
+	if (c->reap_timer.slot == 0)
+		(void)loop_timer_start(c->mount->loop, &c->reap_timer, REAP_MS);
+	serve(c, conv);
+	return conv->session != NULL ? 1 : 0;
+}
+
 void connection_serve(struct connection *c)
 {
-	while (c->waiting != NULL && c->n_sessions < c->spec->max_connections) {
-		struct conversation *conv = c->waiting;
-
-		connection_stop_waiting(c, conv);
-		if (conv->session == NULL && open_session(c, conv) < 0)
-			return;
-		conversation_kick(conv);
-	}
-	while (wanted(c)) {
-		struct conversation *spare = find_spare(c);
-
-		if (spare == NULL)
-			return;
-		connection_release(c, spare);
-	}
+	serve(c, NULL);
 }
 
 void connection_holders(struct connection *c, struct buf *out)

@@ -3,15 +3,18 @@
  * One connection of the mount: its spec, its conversations, and how many
  * database sessions they may hold together. Thread of the loop.
  *
- * A conversation keeps the session it got. When all max_connections are in
- * use, one that is idle and holds no state is closed for whoever waits, also
- * before its next statement; the others wait in turn.
+ * A conversation keeps the session it got for as long as nobody else needs it.
+ * When all max_connections are in use, one that is idle and holds no state is
+ * lent to whoever has waited longest, also when its holder is about to use it
+ * again; the others wait in turn.
  */
 #ifndef CONNFS_FS_CONNECTION_H
 #define CONNFS_FS_CONNECTION_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "fs/loop.h"
 
 struct buf;
 struct conversation;
@@ -29,6 +32,7 @@ struct connection {
 
 	struct conversation *conversations;
 	struct conversation *waiting; /* for a session, first in first out */
+	struct loop_timer reap_timer; /* while somebody waits */
 	unsigned n_sessions;          /* whose workers have not ended */
 	unsigned n_closing;           /* of these: told to */
 };

@@ -5,10 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "fs/config.h"
 #include "fs/connection.h"
+#include "fs/conversation_params.h"
 #include "fs/mount.h"
+#include "fs/node.h"
 #include "fs/scratch.h"
 #include "fs/script.h"
 #include "fs/session.h"
@@ -33,7 +36,7 @@ struct conversation *conversation_find(struct connection *conn,
 {
 	for (struct conversation *v = conn->conversations; v != NULL;
 	     v = v->next) {
-		if (same_key(v, caller))
+		if (v->kind == CONVERSATION_SHELL && same_key(v, caller))
 			return v;
 	}
 	return NULL;
@@ -49,9 +52,68 @@ static struct conversation *of_idle_timer(struct loop_timer *timer)
 static void on_idle_timer(struct loop_timer *timer)
 {
 	struct conversation *conv = of_idle_timer(timer);
+	struct session_state state;
 
-	if (conversation_spare(conv))
+	if (conv->session == NULL || conv->active != NULL)
+		return;
+	session_state(conv->session, &state);
+	if (state.in_transaction && !state.busy)
+		conv->rolled_back = true;
+	if (conv->rolled_back || conversation_spare(conv))
 		connection_release(conv->conn, conv);
+}
+
+static unsigned unused_ms(const struct conversation *conv)
+{
+	uint64_t ms = clock_mono_ms() - conv->used;
+
+	return ms < UINT32_MAX ? (unsigned)ms : UINT32_MAX;
+}
+
+static void on_session_timer(struct loop_timer *timer)
+{
+	struct conversation *conv =
+		(struct conversation *)((char *)timer -
+					offsetof(struct conversation,
+						 session_timer));
+	const struct settings *settings = &conv->conn->mount->config->settings;
+
+	if (conv->n_handles == 0 && conv->active == NULL &&
+	    unused_ms(conv) >= settings->session_timeout_ms)
+		conversation_end(conv);
+	else
+		conversation_set_timeout(conv);
+}
+
+void conversation_set_timeout(struct conversation *conv)
+{
+	struct mount *m = conv->conn->mount;
+	unsigned timeout = m->config->settings.session_timeout_ms;
+	unsigned unused = unused_ms(conv);
+
+	(void)loop_timer_start(m->loop, &conv->session_timer,
+			       unused < timeout ? timeout - unused : timeout);
+}
+
+struct conversation *conversation_create(struct connection *conn,
+					 const struct caller *caller,
+					 enum conversation_kind kind)
+{
+	struct conversation *conv = calloc(1, sizeof(*conv));
+
+	if (conv == NULL)
+		return NULL;
+	conv->refs = 1;
+	conv->kind = kind;
+	conv->conn = connection_ref(conn);
+	conv->key = *caller;
+	conv->sql_modes = sql_default_modes(conn->spec->engine->dialect);
+	conv->idle_timer.run = on_idle_timer;
+	conv->session_timer.run = on_session_timer;
+	conv->used = clock_mono_ms();
+	conv->next = conn->conversations;
+	conn->conversations = conv;
+	return conv;
 }
 
 struct conversation *conversation_get(struct connection *conn,
@@ -59,19 +121,40 @@ struct conversation *conversation_get(struct connection *conn,
 {
 	struct conversation *conv = conversation_find(conn, caller);
 
-	if (conv != NULL)
-		return conv;
-	conv = calloc(1, sizeof(*conv));
-	if (conv == NULL)
-		return NULL;
-	conv->refs = 1;
-	conv->conn = connection_ref(conn);
-	conv->key = *caller;
-	conv->sql_modes = sql_default_modes(conn->spec->engine->dialect);
-	conv->idle_timer.run = on_idle_timer;
-	conv->next = conn->conversations;
-	conn->conversations = conv;
-	return conv;
+	return conv != NULL
+		       ? conv
+		       : conversation_create(conn, caller, CONVERSATION_SHELL);
+}
+
+bool conversation_is_of(const struct conversation *conv,
+			const struct caller *caller)
+{
+	return conv->key.uid == caller->uid &&
+	       conv->key.user_ns == caller->user_ns &&
+	       conv->key.pid_ns == caller->pid_ns;
+}
+
+int conversation_at(struct conversation **out, const struct node *node,
+		    const struct caller *caller, bool make)
+{
+	struct connection *conn = node->conn;
+
+	*out = node->session;
+	if (node->session != NULL) {
+		if (node->session->ended ||
+		    !conversation_is_of(node->session, caller))
+			return -ESTALE;
+		if (make)
+			node->session->used = clock_mono_ms();
+		return 0;
+	}
+	if (conn == NULL)
+		conn = node_connection(node);
+	if (conn == NULL)
+		return 0;
+	*out = make ? conversation_get(conn, caller)
+		    : conversation_find(conn, caller);
+	return make && *out == NULL ? -ENOMEM : 0;
 }
 
 struct conversation *conversation_ref(struct conversation *conv)
@@ -223,6 +306,16 @@ int conversation_enter(struct conversation *conv, struct script *script,
 		return rc;
 	}
 	stop_turn(conv, script);
+	if (conv->rolled_back) {
+		conv->rolled_back = false;
+		return err_set(err, EAGAIN,
+			       "the transaction was idle for longer than "
+			       "idle_in_transaction_timeout, and was rolled "
+			       "back");
+	}
+	/* Between two scripts, and not within one, it is the others' turn. */
+	if (conv->active == NULL)
+		connection_serve(conv->conn);
 	conv->active = script;
 	rc = connection_acquire(conv->conn, conv);
 	if (rc < 0)
@@ -244,8 +337,9 @@ void conversation_leave(struct conversation *conv, struct script *script)
 void conversation_kick(struct conversation *conv)
 {
 	struct mount *m = conv->conn->mount;
+	const struct spec *spec = conv->conn->spec;
 	struct script *script = conv->active;
-	struct session_state state;
+	struct session_state state = {0};
 
 	if (conv->session != NULL) {
 		session_state(conv->session, &state);
@@ -257,16 +351,21 @@ void conversation_kick(struct conversation *conv)
 		script_advance(script);
 		return;
 	}
-	if (conv->session != NULL)
-		(void)loop_timer_start(m->loop, &conv->idle_timer,
-				       conv->conn->spec->idle_timeout_ms);
+	conv->used = clock_mono_ms();
+	if (conv->session == NULL)
+		return;
+	(void)loop_timer_start(m->loop, &conv->idle_timer,
+			       state.in_transaction
+				       ? spec->idle_in_transaction_timeout_ms
+				       : spec->idle_timeout_ms);
 }
 
 bool conversation_spare(struct conversation *conv)
 {
 	struct session_state state;
 
-	if (conv->session == NULL || conv->active != NULL)
+	if (conv->session == NULL || conv->active != NULL ||
+	    conv->conn->spec->sticky)
 		return false;
 	session_state(conv->session, &state);
 	return !state.busy && !state.keeps_state;
@@ -299,11 +398,14 @@ void conversation_end(struct conversation *conv)
 	/* Their files are closed with all others, before the answer comes. */
 	answer_env_waiters(conv);
 	loop_timer_stop(c->mount->loop, &conv->idle_timer);
+	loop_timer_stop(c->mount->loop, &conv->session_timer);
 	connection_stop_waiting(c, conv);
 	connection_release(c, conv);
 	while (conv->scripts != NULL)
 		retire(conv, conv->scripts);
 	scratch_drop_all(conv);
+	conversation_drop_params(conv);
+	node_remove_session(c->mount->nodes, conv);
 	for (struct conversation **p = &c->conversations; *p != NULL;
 	     p = &(*p)->next) {
 		if (*p == conv) {
@@ -317,7 +419,8 @@ void conversation_end(struct conversation *conv)
 
 bool conversation_is_over(struct conversation *conv)
 {
-	return conv->n_handles == 0 && conv->env_waiters.first == NULL &&
+	return conv->kind == CONVERSATION_SHELL && conv->n_handles == 0 &&
+	       conv->env_waiters.first == NULL &&
 	       !caller_session_alive(&conv->key);
 }
 

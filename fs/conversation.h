@@ -2,7 +2,10 @@
 /*
  * What one Unix session does with one connection: its scripts, its database
  * session, its scratch files. Made at the first open of query.sql; ends when
- * the Unix session has no process left. Thread of the loop.
+ * the Unix session has no process left. A directory in sessions/ is one that
+ * its maker's processes share and that ends by rmdir, or unused for
+ * session_timeout; an exchange is one of a single open file. Thread of the
+ * loop.
  *
  * Jobs of one shell share a conversation and still each see their own: a
  * reader is given the newest script whose writer is its nearest relative. Of
@@ -22,18 +25,30 @@
 
 struct connection;
 struct err;
+struct node;
+struct pending_params;
 struct scratch;
 struct script;
 struct session;
 
 enum { CONVERSATION_NAME_SIZE = 256 };
 
+enum conversation_kind {
+	CONVERSATION_SHELL,    /* of a Unix session, found by its key */
+	CONVERSATION_NAMED,    /* of a directory in sessions/ */
+	CONVERSATION_EXCHANGE, /* of one open file */
+};
+
 struct conversation {
 	unsigned refs;
+	enum conversation_kind kind;
 	struct connection *conn; /* counted */
 	struct caller key;       /* of its first caller */
 	struct conversation *next;
 	bool ended;
+	struct node *dir; /* in sessions/; null elsewhere */
+	uint64_t used;    /* monotonic ms, when last */
+	bool rolled_back; /* its transaction was idle for too long */
 
 	/* LAVA_* of its first caller; its name at the database, by its first
 	 * writer, "" until there is one. */
@@ -44,9 +59,9 @@ struct conversation {
 	struct request_list env_waiters;
 
 	struct session *session;
-	bool session_used;  /* it has been given a statement */
 	unsigned sql_modes; /* of the last session, for the splitter */
-	struct loop_timer idle_timer;
+	struct loop_timer idle_timer;    /* of the database session */
+	struct loop_timer session_timer; /* of a named one */
 	bool waits_for_session;
 	struct conversation *next_waiting;
 
@@ -55,12 +70,37 @@ struct conversation {
 	struct script *turn;    /* wait for it, first in first out */
 	struct script *open;    /* with an open file of query.sql */
 	struct scratch *scratch;
-	unsigned n_handles; /* open files of its own */
+	struct pending_params *params; /* see conversation_params.h */
+	unsigned n_handles;            /* open files of its own */
 };
 
-/* The caller's conversation, or null. */
+/*
+ * A conversation without anything, on its connection's list until
+ * conversation_end(). Null when there is no memory.
+ */
+struct conversation *conversation_create(struct connection *conn,
+					 const struct caller *caller,
+					 enum conversation_kind kind);
+
+/* The one of the caller's Unix session, or null. */
 struct conversation *conversation_find(struct connection *conn,
 				       const struct caller *caller);
+
+/*
+ * The one that a file or directory is about for this caller: that of the
+ * directory in sessions/ it stands in, else the Unix session's, made when asked
+ * for. 0 with *out, which is null when there is none; -ESTALE: the session has
+ * ended, or is another's; -ENOMEM.
+ */
+int conversation_at(struct conversation **out, const struct node *node,
+		    const struct caller *caller, bool make);
+
+/* Its maker's uid, in its maker's user and pid namespace. */
+bool conversation_is_of(const struct conversation *conv,
+			const struct caller *caller);
+
+/* A named one: ends when it has not been used for session_timeout. */
+void conversation_set_timeout(struct conversation *conv);
 
 /* The same, made when there is none. Null when there is no memory. */
 struct conversation *conversation_get(struct connection *conn,

@@ -25,7 +25,7 @@
 
 enum {
 	LIMIT_MS = 50,
-	MOST_THREADS = 8,
+	MOST_THREADS = 5,
 	ENVIRON_MAX = 128 * 1024,
 	STACK_SIZE = 256 * 1024, /* bytes; room for sanitizers */
 };

@@ -35,6 +35,8 @@ struct file_ops {
 	/* The events that are there. ph, if not null, becomes h's. */
 	unsigned (*poll)(struct handle *h, struct poll_handle *ph);
 	void (*release)(struct handle *h);
+	/* The content of user.connfs.error; null, or -ENODATA: there is none. */
+	int (*error)(struct node *node, uid_t uid, struct buf *out);
 };
 
 /* First member of every open file's own struct. */
@@ -58,7 +60,7 @@ struct view {
 	struct node *dir;
 	const struct caller *caller;
 	struct connection *conn;   /* null outside connections */
-	struct conversation *conv; /* null: the caller has none */
+	struct conversation *conv; /* null: the caller has none; see there */
 };
 
 /* A name that stands in every directory of its kind. */
@@ -87,6 +89,7 @@ extern const struct file_ops text_ops;
 /* client.json: the same, once the caller's environment has been read. */
 extern const struct file_ops client_ops;
 extern const struct file_ops query_ops;
+extern const struct file_ops params_ops;
 extern const struct file_ops result_ops;
 extern const struct file_ops scratch_ops;
 
@@ -109,6 +112,9 @@ int tree_lookup(struct node **out, const struct view *v, const char *name);
 typedef bool (*tree_add)(void *arg, const char *name, mode_t mode, uint64_t ino,
 			 uint64_t position);
 int tree_readdir(const struct view *v, uint64_t from, tree_add add, void *arg);
+
+/* query.sql stands in it, and scratch files may. */
+bool tree_has_query(const struct node *dir);
 
 /* -ENOENT when the caller may not know what is in this directory. */
 int tree_may_enter(struct node *dir, const struct caller *caller);

@@ -2,6 +2,7 @@
 /*
  * query.sql, and files that editors rename onto it: text in, statements out.
  */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,8 +10,9 @@
 
 #include "fs/conversation.h"
 #include "fs/file.h"
+#include "fs/file_exchange.h"
+#include "fs/flusher.h"
 #include "fs/mount.h"
-#include "fs/procstat.h"
 #include "fs/script.h"
 
 struct query_handle {
@@ -60,15 +62,14 @@ static int query_open(struct request *rq, struct mount *m, struct node *node,
 
 	if ((flags & O_ACCMODE) == O_RDONLY)
 		return text_ops.open(rq, m, node, caller, flags);
-	/* Reading and writing one descriptor has no meaning here yet. */
 	if ((flags & O_ACCMODE) == O_RDWR)
-		return -EOPNOTSUPP;
-	conv = conversation_get(node->conn, caller);
+		return exchange_open(rq, m, node, caller);
+	rc = conversation_at(&conv, node, caller, true);
+	if (rc < 0)
+		return rc;
 	h = calloc(1, sizeof(*h));
-	if (conv == NULL || h == NULL) {
-		free(h);
+	if (h == NULL)
 		return -ENOMEM;
-	}
 	h->opener = *caller;
 	h->script = script_create(conv, caller);
 	if (h->script == NULL) {
@@ -101,27 +102,21 @@ static int query_write(struct request *rq, struct handle *handle,
 	return script_write(h->script, rq, data, len);
 }
 
-/* Only the process that opened the file says where its text ends. */
-static bool from_opener(const struct query_handle *h,
-			const struct procstat *stat)
-{
-	return stat->tgid == h->opener.self.pid ||
-	       !process_alive(&h->opener.self);
-}
-
 static int query_flush(struct request *rq, struct handle *handle)
 {
 	struct query_handle *h = (struct query_handle *)handle;
-	struct procstat stat = {0};
 
 	if (h->script->text.len > 0) {
-		(void)procstat_read(&stat, rq->tid);
-		if (from_opener(h, &stat)) {
+		switch (flusher_of(&h->opener.self, rq->tid)) {
+		case FLUSHER_OPENER:
 			h->flushed = true;
-			if (!stat.dying)
-				return script_flush(h->script, rq);
-			/* Killed in the middle: half a statement. */
+			return script_flush(h->script, rq);
+		case FLUSHER_DYING: /* half a statement */
+			h->flushed = true;
 			script_truncate(h->script);
+			break;
+		case FLUSHER_OTHER:
+			break;
 		}
 	}
 	request_fail(rq, 0);
@@ -136,7 +131,8 @@ static int query_fsync(struct request *rq, struct handle *handle)
 static int query_truncate(struct node *node, struct handle *handle,
 			  uint64_t size)
 {
-	(void)node;
+	if (handle != NULL && handle->ops != &query_ops)
+		return handle->ops->truncate(node, handle, size);
 	if (size != 0)
 		return -EINVAL;
 	if (handle != NULL)
@@ -160,4 +156,5 @@ const struct file_ops query_ops = {
 	.fsync = query_fsync,
 	.truncate = query_truncate,
 	.release = query_release,
+	.error = exchange_error,
 };

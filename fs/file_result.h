@@ -7,11 +7,7 @@
 
 struct entry;
 struct node;
-struct result;
 struct view;
-
-/* There are more rows, or the end: readers that wait get them. */
-void result_wake(struct result *result);
 
 /* For connection_entries: the caller's last result set. */
 int result_make_last(struct node **out, const struct view *v,

@@ -41,8 +41,10 @@ static int scratch_open(struct request *rq, struct mount *m, struct node *node,
 {
 	struct scratch_handle *h;
 	struct open_reply reply = {.direct_io = true};
+	struct conversation *conv;
 
-	if (conversation_find(node->conn, caller) != node->conv)
+	if (conversation_at(&conv, node, caller, false) < 0 ||
+	    conv != node->conv)
 		return -ESTALE;
 	h = create_handle(m, node, caller);
 	if (h == NULL)
@@ -127,7 +129,7 @@ static int check_place(const struct view *v, const char *name)
 {
 	int rc = tree_may_enter(v->dir, v->caller);
 
-	if (rc == 0 && (v->dir->dir != NODE_CONNECTION || v->conn == NULL))
+	if (rc == 0 && (!tree_has_query(v->dir) || v->conn == NULL))
 		rc = -EACCES;
 	if (rc == 0 && strlen(name) > NAME_MAX)
 		rc = -ENAMETOOLONG;
@@ -145,9 +147,9 @@ int editor_create(struct node **out, struct handle **handle, struct view *v,
 		rc = -EACCES;
 	if (rc < 0)
 		return rc;
-	v->conv = conversation_get(v->conn, v->caller);
-	if (v->conv == NULL)
-		return -ENOMEM;
+	rc = conversation_at(&v->conv, v->dir, v->caller, true);
+	if (rc < 0)
+		return rc;
 	/*
 	 * Never for others; and a mode that is not query.sql's makes vim write
 	 * its backup as a copy instead of renaming.

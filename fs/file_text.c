@@ -20,11 +20,14 @@ struct text_handle {
  */
 static bool was_made_for(const struct node *node, const struct caller *caller)
 {
+	struct conversation *conv;
+
+	if (conversation_at(&conv, node, caller, false) < 0)
+		return false;
 	return node->reader_uid == caller->uid &&
 	       node->reader_pid_ns == caller->pid_ns &&
 	       node->reader_user_ns == caller->user_ns &&
-	       (node->conv == NULL ||
-		node->conv == conversation_find(node->conn, caller));
+	       (node->conv == NULL || node->conv == conv);
 }
 
 static int text_open(struct request *rq, struct mount *m, struct node *node,
@@ -79,11 +82,11 @@ static void look_again(struct request *rq)
 static int client_open(struct request *rq, struct mount *m, struct node *node,
 		       const struct caller *caller, int flags)
 {
-	struct conversation *conv = conversation_get(node->conn, caller);
-	int rc;
+	struct conversation *conv;
+	int rc = conversation_at(&conv, node, caller, true);
 
-	if (conv == NULL)
-		return -ENOMEM;
+	if (rc < 0)
+		return rc;
 	rq->then = look_again;
 	rc = conversation_learn_env(conv, caller, rq);
 	return rc > 0 ? text_open(rq, m, node, caller, flags) : rc;

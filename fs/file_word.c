@@ -23,7 +23,8 @@
 struct word_handle {
 	struct handle handle;
 	struct caller caller;
-	struct connection *conn; /* counted; null outside connections */
+	struct connection *conn;      /* counted; null outside connections */
+	struct conversation *session; /* counted; null outside sessions */
 };
 
 static int open_word(struct request *rq, struct mount *m, struct node *node,
@@ -32,9 +33,12 @@ static int open_word(struct request *rq, struct mount *m, struct node *node,
 {
 	struct word_handle *h;
 	struct open_reply reply = {.direct_io = true, .nonseekable = true};
+	struct conversation *conv;
 
 	if ((flags & O_ACCMODE) != O_WRONLY)
 		return -EACCES;
+	if (conversation_at(&conv, node, caller, false) < 0)
+		return -ESTALE;
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
@@ -42,6 +46,8 @@ static int open_word(struct request *rq, struct mount *m, struct node *node,
 	h->caller = *caller;
 	if (node->conn != NULL)
 		h->conn = connection_ref(node->conn);
+	if (node->session != NULL)
+		h->session = conversation_ref(node->session);
 	reply.fh = (uint64_t)(uintptr_t)h;
 	if (!request_opened(rq, &reply))
 		ops->release(&h->handle);
@@ -53,6 +59,7 @@ static void word_release(struct handle *handle)
 	struct word_handle *h = (struct word_handle *)handle;
 
 	connection_unref(h->conn);
+	conversation_unref(h->session);
 	handle_finish(handle);
 	free(h);
 }
@@ -74,16 +81,18 @@ static int cancel_write(struct request *rq, struct handle *handle,
 			const char *data, size_t len, uint64_t off)
 {
 	struct word_handle *h = (struct word_handle *)handle;
-	struct conversation *conv = conversation_find(h->conn, &h->caller);
-	struct script *script =
-		conv != NULL ? conversation_pick(conv, &h->caller, false)
-			     : NULL;
+	struct conversation *conv = h->session;
+	struct script *script = NULL;
 
 	(void)data;
 	(void)len;
 	(void)off;
 	if (rq->uid != h->handle.uid)
 		return -EACCES;
+	if (conv == NULL)
+		conv = conversation_find(h->conn, &h->caller);
+	if (conv != NULL)
+		script = conversation_pick(conv, &h->caller, false);
 	if (script != NULL)
 		script_cancel(script, STOP_CANCEL);
 	request_wrote(rq);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/node.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,7 @@ static void node_free(struct node *node)
 		unset_result(node);
 	scratch_unref(node->scratch);
 	conversation_unref(node->conv);
+	conversation_unref(node->session);
 	connection_unref(node->conn);
 	free(node->text);
 	free(node->name);
@@ -225,10 +227,16 @@ int node_add_connection(struct node_table *t, struct connection *c)
 		if (rc < 0)
 			return rc;
 	}
-	if (node_child(t, node, "results") == NULL &&
-	    (add_dir(t, node, NODE_RESULTS, "results") == NULL ||
-	     add_dir(t, node, NODE_CREDS, "creds") == NULL))
-		return -ENOMEM;
+	if (node_child(t, node, "results") == NULL) {
+		struct node *sessions =
+			add_dir(t, node, NODE_SESSIONS, "sessions");
+
+		if (sessions == NULL ||
+		    add_dir(t, node, NODE_RESULTS, "results") == NULL ||
+		    add_dir(t, node, NODE_CREDS, "creds") == NULL)
+			return -ENOMEM;
+		sessions->mode = S_IFDIR | 01777;
+	}
 	node->dir = NODE_CONNECTION;
 	connection_unref(node->conn);
 	node->conn = connection_ref(c);
@@ -245,6 +253,84 @@ void node_remove_connection(struct node_table *t, struct connection *c)
 	c->dir = NULL;
 	connection_unref(take_ptr(node->conn));
 	node->dir = NODE_PATH;
+}
+
+static void own(struct node *dir, struct conversation *conv)
+{
+	dir->session = conversation_ref(conv);
+	dir->mode = S_IFDIR | 0700;
+	dir->uid = conv->key.uid;
+	dir->gid = conv->key.gid;
+	dir->mtime_ms = clock_wall_ms();
+}
+
+int node_add_session(struct node_table *t, struct conversation *conv,
+		     const char *name)
+{
+	struct node *parent = node_child(t, conv->conn->dir, "sessions");
+	struct node *dir, *results;
+
+	assert(parent != NULL);
+	dir = add_dir(t, parent, NODE_SESSION, name);
+	if (dir == NULL)
+		return -ENOMEM;
+	own(dir, conv);
+	conv->dir = dir;
+	results = add_dir(t, dir, NODE_RESULTS, "results");
+	if (results == NULL) {
+		node_remove_session(t, conv);
+		return -ENOMEM;
+	}
+	own(results, conv);
+	return 0;
+}
+
+/* Nobody finds it any more; it goes when the kernel has forgotten it. */
+static void remove_dir(struct node_table *t, struct node *dir)
+{
+	struct node *parent = dir->parent;
+	size_t bucket;
+
+	assert(parent != NULL);
+	bucket = name_bucket(parent, dir->name);
+	while (dir->children != NULL)
+		remove_dir(t, dir->children);
+	for (struct node **p = &parent->children; *p != NULL;
+	     p = &(*p)->sibling) {
+		if (*p == dir) {
+			*p = dir->sibling;
+			break;
+		}
+	}
+	for (struct node **p = &t->names[bucket]; *p != NULL;
+	     p = &(*p)->name_next) {
+		if (*p == dir) {
+			*p = dir->name_next;
+			break;
+		}
+	}
+	dir->parent = NULL;
+	dir->pinned = false;
+	if (dir->lookups == 0)
+		node_discard(t, dir);
+}
+
+void node_remove_session(struct node_table *t, struct conversation *conv)
+{
+	struct node *dir = take_ptr(conv->dir);
+
+	if (dir != NULL)
+		remove_dir(t, dir);
+}
+
+struct connection *node_connection(const struct node *dir)
+{
+	if (dir->session != NULL)
+		return dir->session->conn;
+	if (dir->dir == NODE_RESULTS || dir->dir == NODE_CREDS ||
+	    dir->dir == NODE_SESSIONS)
+		dir = dir->parent;
+	return dir->dir == NODE_CONNECTION ? dir->conn : NULL;
 }
 
 void node_set_result(struct node *node, struct result *result)

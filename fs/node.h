@@ -19,6 +19,7 @@
 struct caller;
 struct connection;
 struct conversation;
+struct exchange;
 struct file_ops;
 struct mount;
 struct result;
@@ -33,6 +34,8 @@ enum node_dir {
 	NODE_CONNECTION, /* may have further connections below it */
 	NODE_RESULTS,
 	NODE_CREDS,
+	NODE_SESSIONS, /* where callers make sessions */
+	NODE_SESSION,  /* one of them */
 };
 
 /* Above all ids. */
@@ -58,6 +61,9 @@ struct node {
 	struct node *sibling;
 	struct node *name_next; /* the table's, by name */
 
+	/* All of a directory in sessions/: whose it is. Counted. */
+	struct conversation *session;
+
 	/* Files: see file.h. All counted. */
 	const struct file_ops *ops;
 	struct connection *conn;
@@ -65,6 +71,8 @@ struct node {
 	struct result *result;
 	struct node *result_next; /* of the same result */
 	struct scratch *scratch;
+	/* The open file that it belongs to; not counted. */
+	struct exchange *exchange;
 	uint64_t script_id; /* whose results it shows; 0: nobody's */
 	bool last;          /* result.csv: good while it is the last one */
 	bool dropped;       /* its result has been given up */
@@ -102,6 +110,17 @@ void node_discard(struct node_table *t, struct node *node);
 /* The directory of conn_id, with those above it, as children of the root. */
 int node_add_connection(struct node_table *t, struct connection *c);
 void node_remove_connection(struct node_table *t, struct connection *c);
+
+/*
+ * The directory of a session, in sessions/ of its connection; it belongs to the
+ * session's maker. Removed, its inode stays for whoever is inside.
+ */
+int node_add_session(struct node_table *t, struct conversation *conv,
+		     const char *name);
+void node_remove_session(struct node_table *t, struct conversation *conv);
+
+/* The connection a directory is a part of, or null. */
+struct connection *node_connection(const struct node *dir);
 
 /* The directory called name, or null. */
 struct node *node_child(struct node_table *t, struct node *dir,

@@ -20,6 +20,8 @@
 #include "fs/file.h"
 #include "fs/mount.h"
 #include "fs/ops_init.h"
+#include "fs/ops_xattr.h"
+#include "fs/sessions.h"
 
 /* Names and numbers of directories do not change; who sees them does. */
 static const double DIR_ENTRY_SECONDS = 60.0;
@@ -58,14 +60,6 @@ static void start_request(struct request *rq, fuse_req_t req)
 	};
 }
 
-/* The connection dir belongs to, also as one of its subdirectories. */
-static struct connection *connection_at(const struct node *dir)
-{
-	if (dir->dir == NODE_RESULTS || dir->dir == NODE_CREDS)
-		dir = dir->parent;
-	return dir->dir == NODE_CONNECTION ? dir->conn : NULL;
-}
-
 /* Who asks for what is in the directory, and what is there for them. */
 static int look(struct view *v, struct caller *caller, fuse_req_t req,
 		fuse_ino_t ino)
@@ -83,10 +77,11 @@ static int look(struct view *v, struct caller *caller, fuse_req_t req,
 		.mount = m,
 		.dir = dir,
 		.caller = caller,
-		.conn = connection_at(dir),
+		.conn = node_connection(dir),
 	};
-	if (v->conn != NULL)
-		v->conv = conversation_find(v->conn, caller);
+	/* Of another's session tree_may_enter() tells. */
+	if (conversation_at(&v->conv, dir, caller, false) < 0)
+		v->conv = NULL;
 	return 0;
 }
 
@@ -94,7 +89,7 @@ static void fill_entry(struct fuse_entry_param *e, struct node *node)
 {
 	*e = (struct fuse_entry_param){.ino = node->id, .generation = 1};
 	node_stat(node, &e->attr);
-	if (node->pinned)
+	if (node->pinned && node->session == NULL)
 		e->entry_timeout = DIR_ENTRY_SECONDS;
 	else if (node->ops == &text_ops || node->size > 0)
 		e->attr_timeout = FIXED_ATTR_SECONDS;
@@ -210,7 +205,8 @@ static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 	int rc = node != NULL ? check_dir(req, node) : -ESTALE;
 
 	if (rc == 0 && node->dir != NODE_FILE && (mask & W_OK) != 0 &&
-	    node->dir != NODE_CONNECTION)
+	    node->dir != NODE_CONNECTION && node->dir != NODE_SESSIONS &&
+	    node->dir != NODE_SESSION)
 		rc = -EACCES;
 	if (rc == 0 && node->dir == NODE_FILE &&
 	    (((mask & W_OK) != 0 && (node->mode & 0222) == 0) ||
@@ -254,6 +250,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	(void)mount_of(req);
 	start_request(&rq, req);
 	rq.size = size;
+	rq.flags = fi->flags;
 	if (h->ops->read != NULL)
 		rc = h->ops->read(&rq, h, (uint64_t)off);
 	if (rc < 0)
@@ -465,21 +462,38 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		fail(req, rc);
 }
 
-/*
- * There are no directories, links or devices of one's own; without these the
- * caller would be told that there are no such calls.
- */
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     mode_t mode)
 {
-	fail(req, -EACCES);
+	struct caller caller;
+	struct node *node;
+	struct view v;
+	int rc = look(&v, &caller, req, parent);
+
+	(void)mode; /* nobody but its maker is let in */
+	if (rc == 0)
+		rc = sessions_mkdir(&node, &v, name);
+	if (rc < 0)
+		fail(req, rc);
+	else
+		reply_entry(req, v.mount, node);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	fail(req, -EACCES);
+	struct caller caller;
+	struct view v;
+	int rc = look(&v, &caller, req, parent);
+
+	if (rc == 0)
+		rc = sessions_rmdir(&v, name);
+	fail(req, rc);
 }
 
+/*
+ * There are no links or devices of one's own; without these the caller would
+ * be told that there are no such calls.
+ */
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent,
 		       const char *name)
 {
@@ -513,6 +527,8 @@ const struct fuse_lowlevel_ops connfs_ops = {
 	.fsync = op_fsync,
 	.release = op_release,
 	.poll = op_poll,
+	.getxattr = ops_getxattr,
+	.listxattr = ops_listxattr,
 	.opendir = op_opendir,
 	.readdir = op_readdir,
 	.statfs = op_statfs,

@@ -16,6 +16,7 @@
 enum { FLAGS2_DIRECT_IO_ALLOW_MMAP = 1 << 4 };
 
 static bool init_pending; /* the next reply is the one to INIT */
+static bool open_stream;  /* it is one to OPEN, of a stream */
 static uint32_t kernel_flags2;
 static void (*init_done)(void *arg);
 static void *init_arg;
@@ -24,6 +25,11 @@ void ops_on_init(void (*on_init)(void *arg), void *arg)
 {
 	init_done = on_init;
 	init_arg = arg;
+}
+
+void ops_open_stream(bool stream)
+{
+	open_stream = stream;
 }
 
 void ops_init(void *userdata, struct fuse_conn_info *conn)
@@ -68,6 +74,12 @@ static ssize_t write_device(int fd, struct iovec *iov, int count,
 			out->flags |= FUSE_INIT_EXT;
 			out->flags2 = FLAGS2_DIRECT_IO_ALLOW_MMAP;
 		}
+	}
+	if (open_stream && count >= 2 &&
+	    iov[1].iov_len >= sizeof(struct fuse_open_out)) {
+		struct fuse_open_out *out = iov[1].iov_base;
+
+		out->open_flags |= FOPEN_STREAM;
 	}
 	n = writev(fd, iov, count);
 	if (init_pending && n >= 0) {

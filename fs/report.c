@@ -12,8 +12,10 @@
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
+#include "fs/conversation_params.h"
 #include "fs/file.h"
 #include "fs/mount.h"
+#include "fs/params.h"
 #include "fs/result.h"
 #include "fs/script.h"
 #include "fs/statement.h"
@@ -81,6 +83,8 @@ static void status_of(struct buf *out, const struct script *script,
 	json_text(out, "state", statement_state_name(s->state));
 	buf_printf(out, "  \"id\": %" PRIu64 ",\n", s->id);
 	json_text(out, "statement", s->sql);
+	if (s->n_params > 0)
+		buf_printf(out, "  \"parameters\": %zu,\n", s->n_params);
 	json_text(out, "started_at", started);
 	buf_printf(out, "  \"elapsed_ms\": %" PRIu64 ",\n", elapsed_ms(s));
 	buf_printf(out, "  \"rows\": %" PRIu64 ",\n",
@@ -174,7 +178,7 @@ static void error_position(struct buf *out, const struct statement *s)
 	buf_puts(out, "^\n");
 }
 
-static void error_of(struct buf *out, struct statement *s)
+void report_failure(struct buf *out, struct statement *s)
 {
 	const struct diagnosis *d = &s->diagnosis;
 	auto_lock(&s->lock);
@@ -198,19 +202,44 @@ static void error_of(struct buf *out, struct statement *s)
 			      "may still be working on the statement.\n");
 }
 
+/* Those for the next statement were refused: the last thing that failed. */
+static bool error_of_params(struct buf *out, const struct view *v)
+{
+	const struct err *err =
+		v->conv != NULL ? conversation_params_error(v->conv, v->caller)
+				: NULL;
+
+	if (err == NULL)
+		return false;
+	buf_printf(out, "ERROR:  %s\n", err->msg);
+	error_field(out, "ERRNO", strerrorname_np(err->code));
+	return true;
+}
+
 void report_error(struct buf *out, const struct view *v)
 {
 	struct script *script = picked(v, true);
+	bool refused = error_of_params(out, v);
 
 	if (script != NULL && script->current != NULL)
-		error_of(out, script->current);
-	if (script == NULL)
+		report_failure(out, script->current);
+	if (script == NULL && !refused)
 		buf_puts(out,
 			 "No statement has been run here in this session.\n"
 			 "A session is one login shell, one `docker exec`, one "
 			 "cron line: results are seen in the session that\n"
 			 "asked for them. Put both commands into one: sh -c "
 			 "'echo \"select 1;\" > query.sql; cat result.csv'\n");
+}
+
+void report_params(struct buf *out, const struct view *v)
+{
+	const struct params *params =
+		v->conv != NULL ? conversation_params(v->conv, v->caller)
+				: NULL;
+
+	if (params != NULL)
+		params_text(params, out);
 }
 
 void report_query(struct buf *out, const struct view *v)
@@ -250,10 +279,7 @@ static void list_statement(struct buf *out, const struct connection *c,
 bool report_may_see(const struct conversation *conv,
 		    const struct caller *caller)
 {
-	return caller_is_owner(caller) ||
-	       (conv->key.uid == caller->uid &&
-		conv->key.user_ns == caller->user_ns &&
-		conv->key.pid_ns == caller->pid_ns);
+	return caller_is_owner(caller) || conversation_is_of(conv, caller);
 }
 
 static void list_conversation(struct buf *out, const struct connection *c,

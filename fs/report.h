@@ -11,12 +11,17 @@
 struct buf;
 struct caller;
 struct conversation;
+struct statement;
 struct view;
 
 void report_status(struct buf *out, const struct view *v);
 void report_error(struct buf *out, const struct view *v);
 void report_query(struct buf *out, const struct view *v);      /* query.sql */
+void report_params(struct buf *out, const struct view *v);     /* params.json */
 void report_statements(struct buf *out, const struct view *v); /* .connfs */
+
+/* The same of one statement: nothing when it has not failed. */
+void report_failure(struct buf *out, struct statement *s);
 
 /* May the caller know of what this conversation runs, and cancel it? */
 bool report_may_see(const struct conversation *conv,

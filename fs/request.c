@@ -8,6 +8,7 @@
 #include <fuse_lowlevel.h>
 
 #include "fs/loop.h"
+#include "fs/ops_init.h"
 #include "fs/procstat.h"
 
 enum { LOOK_AGAIN_MS = 100 };
@@ -191,8 +192,11 @@ bool request_opened(struct request *rq, const struct open_reply *reply)
 	bool opened = false;
 
 	unpark(rq);
-	if (rq->req != NULL)
+	if (rq->req != NULL) {
+		ops_open_stream(reply->stream);
 		opened = fuse_reply_open(rq->req, &fi) == 0;
+		ops_open_stream(false);
+	}
 	forget(rq);
 	return opened;
 }

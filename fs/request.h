@@ -39,7 +39,7 @@ struct request {
 	void *owner;
 	size_t size;
 	uint64_t off;
-	int flags; /* of an OPEN */
+	int flags; /* of an OPEN; of a READ: as they are by then */
 	request_fn on_dying;
 	request_fn then;      /* what goes on once it need not wait */
 	struct request *next; /* in the owner's list */
@@ -83,6 +83,8 @@ struct open_reply {
 	bool direct_io;
 	bool keep_cache;
 	bool nonseekable;
+	/* Without a position: reads and writes do not wait for each other. */
+	bool stream;
 };
 /* False when the caller is gone and no RELEASE will come. */
 bool request_opened(struct request *rq, const struct open_reply *reply);

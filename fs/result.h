@@ -18,7 +18,7 @@
 #include "fs/spool.h"
 
 struct node;
-struct result_handle;
+struct result_reader;
 struct statement;
 
 struct result {
@@ -30,7 +30,7 @@ struct result {
 	bool *plain; /* per column: never needs quoting */
 
 	/* Thread of the loop. */
-	struct result_handle *handles; /* open files */
+	struct result_reader *readers; /* of open files */
 	unsigned n_open;
 	bool left_early;    /* a reader closed it before its end */
 	struct node *nodes; /* inodes that show it, not counted */

@@ -11,10 +11,10 @@
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
-#include "fs/file_result.h"
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/result.h"
+#include "fs/result_reader.h"
 #include "fs/script_results.h"
 #include "fs/script_text.h"
 #include "fs/session.h"
@@ -227,7 +227,6 @@ static void send_current(struct script *script)
 	conversation_add(conv, script);
 	if (s->timeout_ms > 0)
 		(void)loop_timer_start(s->loop, &s->timer, s->timeout_ms);
-	conv->session_used = true;
 	session_run(conv->session, s);
 }
 
@@ -286,9 +285,13 @@ static void finish_current(struct script *script)
  */
 static void check_overflow(struct script *script)
 {
-	if (script->running && (script->pending != NULL || script->held) &&
-	    statement_blocked(script->current) &&
-	    !statement_is_read(script->current))
+	if (!script->running || (script->pending == NULL && !script->held) ||
+	    !statement_blocked(script->current))
+		return;
+	/* A READ of the exchange may wait for just these rows. */
+	if (script->on_progress != NULL)
+		script->on_progress(script->listener);
+	if (!statement_is_read(script->current))
 		script_cancel(script, STOP_OVERFLOW);
 }
 
@@ -336,7 +339,14 @@ static bool settled(struct script *script, int *rc)
 	if (statement_state(script->current) != STATEMENT_STREAMING ||
 	    script->n_collected == 0)
 		return false;
-	wait = settles_in(script);
+	if (script->interactive && script->current->traits.reads_only) {
+		if (statement_has_row(script->current) ||
+		    statement_blocked(script->current))
+			return true;
+		wait = 2 * SPOOL_PACE_MS; /* see spool_want() */
+	} else {
+		wait = settles_in(script);
+	}
 	if (wait == 0)
 		return true;
 	if (wait != UINT32_MAX)
@@ -374,6 +384,7 @@ static void answer_waiters(struct script *script)
 	while ((rq = request_list_take(&script->waiters)) != NULL) {
 		int code = rq->dying ? dying_code(script, rc) : rc;
 
+		script->told |= code < 0 && rq->size > 0;
 		if (code == 0 && rq->size > 0)
 			request_wrote(rq);
 		else
@@ -449,6 +460,8 @@ void script_advance(struct script *script)
 		loop_timer_stop(mount_of(script)->loop, &script->queue_timer);
 		conversation_leave(script->conv, script);
 	}
+	if (script->on_progress != NULL)
+		script->on_progress(script->listener);
 	script_unref(script);
 }
 

@@ -56,6 +56,13 @@ struct script {
 	bool running;              /* current is not over; counts a ref */
 	int rc;                    /* the first failure, 0: none */
 	bool refused; /* it met another one: it never had the session */
+	bool told;    /* rc, by the failure of a WRITE */
+
+	/* An exchange's: a WRITE returns at the first row of what only reads,
+	 * and on_progress is called after every script_advance(). */
+	bool interactive;
+	void (*on_progress)(void *listener);
+	void *listener;
 
 	/* The last SCRIPT_MAX_RESULTS; number of the first is first_result. */
 	struct {
@@ -64,7 +71,8 @@ struct script {
 	} results[SCRIPT_MAX_RESULTS];
 	size_t n_results;
 	uint64_t first_result;
-	size_t n_collected; /* of current's own */
+	size_t n_collected;  /* of current's own */
+	uint64_t blank_node; /* result.csv while there is none; 0: not made */
 
 	struct request_list waiters; /* WRITE, FLUSH, FSYNC, RENAME */
 	struct request_list openers; /* OPEN of a result */
@@ -75,6 +83,11 @@ struct script {
 /* writer is the caller that opened query.sql. Null: no memory. */
 struct script *script_create(struct conversation *conv,
 			     const struct caller *writer);
+/*
+ * The script of the same writer after this one, with what is left of its text
+ * when it has not failed. Null: no memory.
+ */
+struct script *script_continue(struct script *script);
 struct script *script_ref(struct script *script);
 void script_unref(struct script *script); /* null is allowed */
 

@@ -2,6 +2,7 @@
 #include "fs/script_text.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backends/sql.h"
@@ -10,6 +11,7 @@
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
+#include "fs/conversation_params.h"
 #include "fs/mount.h"
 #include "fs/script.h"
 #include "fs/session.h"
@@ -92,17 +94,23 @@ static int add_statement(struct script *script, const char *text, size_t len,
 		s->refusal = *refusal;
 	else
 		check_text(script, text, len, &s->refusal);
-	if (s->refusal.code == 0)
+	if (s->refusal.code == 0) {
 		s->traits = sql_traits(dialect, s->sql, kept);
+		statement_give(s, conversation_take_params(script->conv,
+							   &script->writer));
+	}
 	queue(script, s);
 	return 0;
 }
 
 /* A text that mentions the setting may change where the next ones end. */
-static bool changes_strings(const char *text, size_t len)
+static bool changes_modes(enum sql_dialect dialect, const char *text,
+			  size_t len)
 {
-	static const char setting[] = "standard_conforming_strings";
-	size_t n = sizeof(setting) - 1;
+	const char *setting = dialect == SQL_MYSQL
+				      ? "sql_mode"
+				      : "standard_conforming_strings";
+	size_t n = strlen(setting);
 
 	for (; len >= n; text++, len--) {
 		if (strncasecmp(text, setting, n) == 0)
@@ -114,6 +122,7 @@ static bool changes_strings(const char *text, size_t len)
 /* Takes the complete statements off the text. */
 static int split(struct script *script)
 {
+	enum sql_dialect dialect = script->conv->conn->spec->engine->dialect;
 	size_t used = 0;
 	struct sql_piece piece;
 	struct err err = {0};
@@ -139,8 +148,9 @@ static int split(struct script *script)
 		}
 		count_lines(script, text + piece.body, piece.end - piece.body);
 		used += piece.end;
-		script->held = len > piece.end &&
-			       changes_strings(text + piece.body, piece.len);
+		script->held =
+			len > piece.end &&
+			changes_modes(dialect, text + piece.body, piece.len);
 		if (added < 0 || script->held)
 			break;
 	}
@@ -176,9 +186,51 @@ int script_text_add(struct script *script, const char *data, size_t len)
 		script_text_drop(script);
 		return -ENOMEM;
 	}
-	if (script->held)
+	if (script->held || script->text.len == 0)
 		return 0;
 	return split_all(script);
+}
+
+/* The groups are those at OPEN: the writer may have gone. */
+static int copy_groups(struct caller_names *to, const struct caller_names *from)
+{
+	gid_t *groups = NULL;
+
+	if (from->n_groups > 0) {
+		groups = reallocarray(NULL, from->n_groups, sizeof(*groups));
+		if (groups == NULL)
+			return -ENOMEM;
+		memcpy(groups, from->groups, from->n_groups * sizeof(*groups));
+	}
+	caller_names_finish(to);
+	to->groups = groups;
+	to->n_groups = from->n_groups;
+	return 0;
+}
+
+struct script *script_continue(struct script *script)
+{
+	struct script *next = script_create(script->conv, &script->writer);
+	const char *text = script->text.data;
+	size_t len = script->rc == 0 ? script->text.len : 0;
+
+	if (next == NULL)
+		return NULL;
+	/* It knows the DELIMITER that was set. */
+	sql_splitter_destroy(next->splitter);
+	next->splitter = take_ptr(script->splitter);
+	sql_splitter_reset(next->splitter);
+	next->interactive = script->interactive;
+	/* Lines count from where its first statement begins. */
+	for (; len > 0 && is_blank(*text); len--)
+		text++;
+	if (copy_groups(&next->names, &script->names) < 0 ||
+	    script_text_add(next, text, len) < 0) {
+		script_unref(next);
+		return NULL;
+	}
+	buf_finish(&script->text);
+	return next;
 }
 
 int script_text_resume(struct script *script)

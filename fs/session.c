@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "auth/auth.h"
 #include "backends/db.h"
@@ -15,16 +16,21 @@
 #include "common/log.h"
 #include "fs/config.h"
 #include "fs/loop.h"
+#include "fs/params.h"
 #include "fs/statement.h"
 
-/* SQLite's parser needs most of it for a deeply nested expression. */
-enum { WORKER_STACK = 1024 * 1024 };
+enum {
+	/* SQLite's parser needs most of it for a deeply nested expression. */
+	WORKER_STACK = 1024 * 1024,
+	/* Between two requests to cancel; each time four times as long. */
+	CANCEL_RETRY_MS = 100,
+	CANCEL_RETRY_MAX_MS = 2000,
+};
 
 struct session {
 	atomic_uint refs;
 	struct loop *loop;
 	struct spec *spec;
-	char *app_name;
 	uint64_t max_row;
 	bool read_only;
 	void (*on_idle)(void *owner); /* thread of the loop */
@@ -40,6 +46,8 @@ struct session {
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
+	char *app_name;        /* lock; the worker's while it has a job */
+	bool lent;             /* lock; it has to be reset first */
 	struct statement *job; /* lock; counted while it runs */
 	bool close;            /* lock */
 	bool ended;            /* lock; the worker touches nothing more */
@@ -100,7 +108,8 @@ static void changed(struct session *session)
 		session_unref(session);
 }
 
-static void fill_params(const struct session *session, struct db_params *p)
+static void fill_params(const struct session *session, const char *app_name,
+			struct db_params *p)
 {
 	const struct spec *spec = session->spec;
 
@@ -111,9 +120,10 @@ static void fill_params(const struct session *session, struct db_params *p)
 		.connect_port = spec->connect_port,
 		.database = spec->database,
 		.user = spec->user,
-		.application_name = session->app_name,
+		.application_name = app_name,
 		.sslmode = spec->sslmode,
 		.ca_cert = spec->ca_cert,
+		.tls_fingerprint = spec->tls_fingerprint,
 		.init_sql = spec->init_sql,
 		.read_only = session->read_only || spec->read_only,
 		.connect_timeout_ms = spec->connect_timeout_ms,
@@ -139,6 +149,20 @@ static struct db *detach_db(struct session *session)
 	return db;
 }
 
+/* Puts a fresh credential into p, for as long as *credential is kept. */
+static int add_credential(const struct session *session, struct db_params *p,
+			  struct credential *credential, struct err *err)
+{
+	int rc = auth_get(session->spec->auth, credential, err);
+
+	if (rc < 0)
+		return rc;
+	if (credential->user != NULL)
+		p->user = credential->user;
+	p->password = credential->password.data;
+	return 0;
+}
+
 static int login(struct session *session, struct err *err)
 {
 	const char *backend = session->spec->engine->backend;
@@ -147,13 +171,10 @@ static int login(struct session *session, struct err *err)
 	struct db *db = NULL;
 	int rc;
 
-	fill_params(session, &params);
-	rc = auth_get(session->spec->auth, &credential, err);
+	fill_params(session, session->app_name, &params);
+	rc = add_credential(session, &params, &credential, err);
 	if (rc < 0)
 		return rc;
-	if (credential.user != NULL)
-		params.user = credential.user;
-	params.password = credential.password.data;
 	rc = db_open(&db, backend, &params, err);
 	credential_finish(&credential);
 	if (rc == -EACCES)
@@ -165,7 +186,34 @@ static int login(struct session *session, struct err *err)
 	session->logged_in_before = true;
 	auto_lock(&session->lock);
 	session->db = db;
+	session->lent = false;
 	session->state.sql_modes = db_sql_modes(db);
+	return 0;
+}
+
+/*
+ * The connection was another client's: nothing of that is left in it. One that
+ * cannot be reset is closed.
+ */
+static int reset(struct session *session, struct err *err)
+{
+	struct credential credential = {0};
+	struct db_params params;
+	int rc = 0;
+
+	fill_params(session, session->app_name, &params);
+	if (session->spec->engine->cancels_by_login)
+		rc = add_credential(session, &params, &credential, err);
+	if (rc == 0)
+		rc = db_reset(session->db, &params, err);
+	credential_finish(&credential);
+	if (rc < 0) {
+		db_close(detach_db(session));
+		return login(session, err);
+	}
+	auto_lock(&session->lock);
+	session->lent = false;
+	session->state.sql_modes = db_sql_modes(session->db);
 	return 0;
 }
 
@@ -181,6 +229,8 @@ static int ready(struct session *session, struct err *err)
 	if (session->db == NULL)
 		return login(session, err);
 	rc = db_check(session->db, err);
+	if (rc == 0 && session->lent)
+		return reset(session, err);
 	if (rc != -ENOTCONN)
 		return rc;
 	session_state(session, &was);
@@ -214,7 +264,8 @@ static int run_once(struct session *session, struct statement *s,
 	statement_set_state(s, STATEMENT_RUNNING);
 	if (atomic_load(&s->stopped))
 		return err_set(err, ECANCELED, "cancelled");
-	rc = db_exec(session->db, s->sql, NULL, &statement_sink, s, err);
+	rc = db_exec(session->db, s->sql, params_args(s->params),
+		     &statement_sink, s, err);
 	if (rc == -ENOTCONN)
 		db_close(detach_db(session));
 	return rc;
@@ -248,10 +299,11 @@ static void run(struct session *session, struct statement *s)
 		rc = run_once(session, s, &err);
 	{
 		auto_lock(&session->lock);
+		session->job = NULL;
+		(void)pthread_cond_broadcast(&session->cond);
 		/* A cancel on its way must not hit the next statement. */
 		while (session->n_cancels > 0)
 			(void)pthread_cond_wait(&session->cond, &session->lock);
-		session->job = NULL;
 		session->state.busy = false;
 		session->state.idle_since = clock_mono_ms();
 		if (session->db != NULL) {
@@ -262,6 +314,8 @@ static void run(struct session *session, struct statement *s)
 				session->state.keeps_state = true;
 		}
 	}
+	/* They can be large, and a result may be kept for long. */
+	params_unref(take_ptr(s->params));
 	/* The loop must see the session idle when it sees the end. */
 	statement_finish(s, rc, &err);
 	changed(session);
@@ -299,6 +353,7 @@ static void *worker(void *arg)
 struct session *session_create(const struct session_config *config)
 {
 	struct session *session = calloc(1, sizeof(*session));
+	pthread_condattr_t condattr;
 	pthread_attr_t attr;
 	int rc;
 
@@ -306,7 +361,10 @@ struct session *session_create(const struct session_config *config)
 		return NULL;
 	atomic_init(&session->refs, 2); /* the caller and the worker */
 	(void)pthread_mutex_init(&session->lock, NULL);
-	(void)pthread_cond_init(&session->cond, NULL);
+	(void)pthread_condattr_init(&condattr);
+	(void)pthread_condattr_setclock(&condattr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&session->cond, &condattr);
+	(void)pthread_condattr_destroy(&condattr);
 	session->loop = config->loop;
 	session->spec = spec_ref(config->spec);
 	session->app_name = strdup(config->app_name);
@@ -334,6 +392,21 @@ struct session *session_create(const struct session_config *config)
 	return session;
 }
 
+int session_hand_over(struct session *session, void *owner,
+		      const char *app_name)
+{
+	char *name = strdup(app_name);
+
+	if (name == NULL)
+		return -ENOMEM;
+	session->owner = owner;
+	auto_lock(&session->lock);
+	free(session->app_name);
+	session->app_name = name;
+	session->lent = true;
+	return 0;
+}
+
 void session_run(struct session *session, struct statement *s)
 {
 	auto_lock(&session->lock);
@@ -345,6 +418,7 @@ void session_run(struct session *session, struct statement *s)
 struct cancel {
 	struct session *session;
 	struct statement *s;
+	char app_name[]; /* the session's may become another client's */
 };
 
 /* Its last act: the worker may end from here on. */
@@ -359,20 +433,60 @@ static void cancel_done(struct cancel *c)
 	(void)pthread_cond_broadcast(&session->cond);
 }
 
+static int cancel_once(struct cancel *c, struct err *err)
+{
+	struct session *session = c->session;
+	struct credential credential = {0};
+	struct db_params params;
+	int rc = 0;
+
+	fill_params(session, c->app_name, &params);
+	if (session->spec->engine->cancels_by_login)
+		rc = add_credential(session, &params, &credential, err);
+	if (rc == 0)
+		rc = db_cancel(session->db, &params, err);
+	credential_finish(&credential);
+	return rc;
+}
+
+/* Waits for the statement to end. False: it has, or has not begun. */
+static bool still_runs(const struct cancel *c, unsigned ms)
+{
+	struct session *session = c->session;
+	struct timespec until;
+	auto_lock(&session->lock);
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	while (session->job == c->s && session->db != NULL && ms > 0) {
+		if (pthread_cond_timedwait(&session->cond, &session->lock,
+					   &until) != 0)
+			break;
+	}
+	return session->job == c->s && session->db != NULL;
+}
+
+/*
+ * A request may reach the server before the statement does, and is lost then:
+ * it is made again, until the statement ends or the loop cuts the line.
+ */
 static void *canceller(void *arg)
 {
 	struct cancel *c = arg;
 	struct session *session = c->session;
-	struct db_params params;
 	struct err err;
-	bool running;
+	int rc = 0;
 
-	fill_params(session, &params);
-	{
-		auto_lock(&session->lock);
-		running = session->job == c->s && session->db != NULL;
-	}
-	if (running && db_cancel(session->db, &params, &err) < 0)
+	for (unsigned ms = 0;
+	     rc == 0 && ms <= CANCEL_RETRY_MAX_MS && still_runs(c, ms);
+	     ms = ms == 0 ? CANCEL_RETRY_MS : ms * 4)
+		rc = cancel_once(c, &err);
+	if (rc < 0)
 		conn_log(session->spec->conn_id, LOG_LEVEL_WARN,
 			 "cannot cancel at the server: %s", err.msg);
 	cancel_done(c);
@@ -381,13 +495,15 @@ static void *canceller(void *arg)
 
 void session_cancel(struct session *session, struct statement *s)
 {
-	struct cancel *c = malloc(sizeof(*c));
+	size_t size = strlen(session->app_name) + 1;
+	struct cancel *c = malloc(sizeof(*c) + size);
 	pthread_attr_t attr;
 	pthread_t thread;
 	int rc;
 
 	if (c == NULL)
 		return;
+	memcpy(c->app_name, session->app_name, size);
 	c->session = session;
 	c->s = statement_ref(s);
 	{

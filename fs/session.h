@@ -2,7 +2,7 @@
 /*
  * One database session and its worker thread: logs in at the first statement,
  * runs one statement at a time, and notices before a statement is sent when
- * the server has gone.
+ * the server has gone. It can be handed over to another client.
  *
  * Belongs to the thread of the loop; the worker and the canceller threads see
  * only what is under the lock. The worker outlives the cancellers.
@@ -39,6 +39,13 @@ struct session *session_create(const struct session_config *config);
 
 /* Runs s, which the session counts until its end. It must be idle. */
 void session_run(struct session *session, struct statement *s);
+
+/*
+ * From now on it is owner's: before the next statement it is reset, and gets
+ * the new client's name. It must be idle and hold no state. 0 or -ENOMEM.
+ */
+int session_hand_over(struct session *session, void *owner,
+		      const char *app_name);
 
 /*
  * Asks the server to end s if it is still the one that runs; returns at once.

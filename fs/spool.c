@@ -88,14 +88,24 @@ struct spool *spool_ref(struct spool *spool)
 	return spool;
 }
 
-void spool_unref(struct spool *spool)
+static void give_back(struct spool *spool)
 {
-	if (spool == NULL || atomic_fetch_sub(&spool->refs, 1) != 1)
-		return;
 	for (size_t i = spool->first; i < spool->n_extents; i++)
 		spool_chunk_unref(spool->pool, spool->extents[i].chunk);
 	spool_pool_give(spool->pool, spool->resident, spool->on_disk);
 	free(spool->extents);
+	spool->extents = NULL;
+	spool->n_extents = 0;
+	spool->first = 0;
+	spool->resident = 0;
+	spool->on_disk = 0;
+}
+
+void spool_unref(struct spool *spool)
+{
+	if (spool == NULL || atomic_fetch_sub(&spool->refs, 1) != 1)
+		return;
+	give_back(spool);
 	cleanup_close(&spool->fd);
 	(void)pthread_cond_destroy(&spool->moved);
 	(void)pthread_mutex_destroy(&spool->lock);
@@ -480,7 +490,7 @@ ssize_t spool_read(struct spool *spool, uint64_t off, size_t size,
 	if (size > end - off)
 		size = (size_t)(end - off);
 	auto_lock(&spool->lock);
-	if (off < spool->extents[spool->first].off)
+	if (spool->n_extents == 0 || off < spool->extents[spool->first].off)
 		return -ESTALE;
 	for (size_t i = find_extent(spool, off);
 	     i < spool->n_extents && total < size && slice->n < SPOOL_IOV;
@@ -554,6 +564,18 @@ void spool_advance(struct spool *spool, struct spool_reader *reader,
 		reader->pos = pos;
 	if (spool->full)
 		(void)pthread_cond_signal(&spool->moved);
+}
+
+void spool_drop(struct spool *spool)
+{
+	auto_lock(&spool->lock);
+	/* A writer that was given up may still be at work on it. */
+	if (!spool->finished || spool->code != 0)
+		return;
+	give_back(spool);
+	/* Who fetches from it may have the descriptor: it stays open. */
+	if (spool->fd >= 0)
+		(void)ftruncate(spool->fd, 0);
 }
 
 void spool_close(struct spool *spool)

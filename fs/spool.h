@@ -135,6 +135,12 @@ int spool_fetch(struct spool *spool, uint64_t off, size_t size);
 void spool_advance(struct spool *spool, struct spool_reader *reader,
 		   uint64_t pos);
 
+/*
+ * Gives the bytes of a complete spool back, as nobody will read it any more;
+ * of any other it does nothing.
+ */
+void spool_drop(struct spool *spool);
+
 /* The writer's calls fail with -ECANCELED from here on. Any thread. */
 void spool_close(struct spool *spool);
 

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "fs/params.h"
 #include "fs/result.h"
 
 enum { MAX_NOTICES = 64 * 1024 };
@@ -73,11 +74,19 @@ void statement_unref(struct statement *s)
 	free(s->diagnosis.detail);
 	free(s->diagnosis.hint);
 	free(s->diagnosis.context);
+	params_unref(s->params);
 	free(s->tag);
 	free(s->sql);
 	buf_finish(&s->notices);
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s);
+}
+
+void statement_give(struct statement *s, struct params *params)
+{
+	s->params = params;
+	if (params != NULL)
+		s->n_params = params_args(params)->n;
 }
 
 enum statement_state statement_state(struct statement *s)
@@ -252,6 +261,20 @@ int statement_code(struct statement *s)
 {
 	auto_lock(&s->lock);
 	return s->state > STATEMENT_DONE ? -s->err.code : 0;
+}
+
+bool statement_has_row(struct statement *s)
+{
+	struct result *last;
+	struct spool_state state = {0};
+
+	if (atomic_load(&s->rows) > 0)
+		return true;
+	last = last_result(s);
+	if (last != NULL && last->n_cols == 0)
+		spool_state(last->spool, &state);
+	result_unref(last);
+	return state.end > 0;
 }
 
 bool statement_blocked(struct statement *s)

@@ -23,6 +23,7 @@
 #include "common/err.h"
 #include "fs/loop.h"
 
+struct params;
 struct result;
 struct spool_pool;
 
@@ -68,6 +69,7 @@ struct statement {
 	struct loop *loop;
 	struct spool_pool *pool;
 	struct err refusal;   /* why it will not be sent; code 0: it will */
+	size_t n_params;      /* that it was given */
 	int64_t created_wall; /* ms */
 	uint64_t created;     /* monotonic ms */
 
@@ -85,8 +87,9 @@ struct statement {
 	atomic_int stop;     /* enum statement_stop; the first reason counts */
 	atomic_uint_least64_t rows;
 
-	/* The worker's own. */
+	/* The worker's own, once it is sent. */
 	struct result *current;
+	struct params *params; /* counted, or null */
 
 	pthread_mutex_t lock;
 	enum statement_state state; /* lock */
@@ -110,6 +113,9 @@ struct statement *statement_create(struct loop *loop, struct spool_pool *pool,
 				   const char *text, size_t len);
 struct statement *statement_ref(struct statement *s);
 void statement_unref(struct statement *s); /* null is allowed */
+
+/* Before it is sent: its parameters, whose reference goes over; or null. */
+void statement_give(struct statement *s, struct params *params);
 
 enum statement_state statement_state(struct statement *s);
 bool statement_over(struct statement *s);
@@ -144,6 +150,9 @@ void statement_changed(struct statement *s);
 
 /* 0, or the negative errno it ended with. */
 int statement_code(struct statement *s);
+
+/* It has produced a row, or bytes of COPY. */
+bool statement_has_row(struct statement *s);
 
 /* Any of its result sets keeps its writer waiting for a reader. */
 bool statement_blocked(struct statement *s);

@@ -58,6 +58,11 @@ const struct entry connection_entries[] = {
 	 .ops = &query_ops,
 	 .text = report_query,
 	 .callers = true},
+	{.name = "params.json",
+	 .mode = 0644,
+	 .ops = &params_ops,
+	 .text = report_params,
+	 .callers = true},
 	{.name = "result.csv",
 	 .mode = 0444,
 	 .make = result_make_last,
@@ -110,6 +115,11 @@ const struct entry creds_entries[] = {
 	{0},
 };
 
+bool tree_has_query(const struct node *dir)
+{
+	return dir->dir == NODE_CONNECTION || dir->dir == NODE_SESSION;
+}
+
 static const struct entry no_entries[] = {{0}};
 
 static const struct entry *entries_of(const struct node *dir)
@@ -120,6 +130,7 @@ static const struct entry *entries_of(const struct node *dir)
 	case NODE_DOT:
 		return dot_entries;
 	case NODE_CONNECTION:
+	case NODE_SESSION:
 		return connection_entries;
 	case NODE_CREDS:
 		return creds_entries;
@@ -128,18 +139,10 @@ static const struct entry *entries_of(const struct node *dir)
 	}
 }
 
-/* The connection a directory belongs to, or null. */
-static struct connection *connection_of(const struct node *dir)
-{
-	if (dir->dir == NODE_RESULTS || dir->dir == NODE_CREDS)
-		dir = dir->parent;
-	return dir->dir == NODE_CONNECTION ? dir->conn : NULL;
-}
-
 /* The caller may use a connection at or below dir. */
 static bool may_use_any(struct node *dir, const struct caller *caller)
 {
-	struct connection *conn = connection_of(dir);
+	struct connection *conn = node_connection(dir);
 
 	if (conn != NULL && access_allowed(&conn->spec->access, caller))
 		return true;
@@ -151,25 +154,44 @@ static bool may_use_any(struct node *dir, const struct caller *caller)
 	return false;
 }
 
+/* What stands in it is for those who may use the connection. */
+static bool is_inside(const struct node *dir)
+{
+	return dir->session != NULL || dir->dir == NODE_RESULTS ||
+	       dir->dir == NODE_CREDS || dir->dir == NODE_SESSIONS;
+}
+
 int tree_may_enter(struct node *dir, const struct caller *caller)
 {
-	struct connection *conn = connection_of(dir);
+	struct connection *conn = node_connection(dir);
 
 	if (dir->dir == NODE_ROOT || dir->dir == NODE_DOT)
 		return 0;
+	if (dir->session != NULL &&
+	    (dir->session->ended || !conversation_is_of(dir->session, caller)))
+		return -ENOENT;
 	if (conn != NULL && access_allowed(&conn->spec->access, caller))
 		return 0;
-	if (dir->dir == NODE_RESULTS || dir->dir == NODE_CREDS)
+	if (is_inside(dir))
 		return -ENOENT;
 	return may_use_any(dir, caller) ? 0 : -ENOENT;
 }
 
 /* The fixed names of a connection are seen by those who may use it. */
-static bool shows_entries(const struct node *dir, const struct caller *caller)
+static bool shows_entries(struct node *dir, const struct caller *caller)
 {
-	struct connection *conn = connection_of(dir);
+	struct connection *conn = node_connection(dir);
 
+	if (dir->session != NULL)
+		return tree_may_enter(dir, caller) == 0;
 	return conn == NULL || access_allowed(&conn->spec->access, caller);
+}
+
+/* A file of a session is what it is by the session, not by the caller. */
+static void stand_in(struct node *node, const struct node *dir)
+{
+	if (dir->session != NULL && node->session == NULL)
+		node->session = conversation_ref(dir->session);
 }
 
 static int make_entry(struct node **out, const struct view *v,
@@ -184,6 +206,7 @@ static int make_entry(struct node **out, const struct view *v,
 		rc = e->make(out, v, e);
 		if (rc < 0)
 			return rc;
+		stand_in(*out, v->dir);
 		(*out)->uid = v->caller->uid;
 		(*out)->gid = v->caller->gid;
 		return 0;
@@ -193,9 +216,13 @@ static int make_entry(struct node **out, const struct view *v,
 		return -ENOMEM;
 	if (v->conn != NULL)
 		node->conn = connection_ref(v->conn);
+	stand_in(node, v->dir);
 	/* vim refuses to write what is not the file that it has read. */
 	if (e->ops == &query_ops)
 		node->ino = NODE_LASTING_INO | v->dir->id;
+	else if (e->ops == &params_ops)
+		node->ino =
+			NODE_LASTING_INO | NODE_LASTING_INO >> 1 | v->dir->id;
 	if (e->callers) {
 		node->uid = v->caller->uid;
 		node->gid = v->caller->gid;
@@ -233,6 +260,7 @@ static int make_scratch(struct node **out, const struct view *v,
 		return -ENOMEM;
 	node->conn = connection_ref(v->conn);
 	node->conv = conversation_ref(v->conv);
+	stand_in(node, v->dir);
 	node->scratch = scratch_ref(s);
 	node->uid = v->caller->uid;
 	node->gid = v->caller->gid;
@@ -249,12 +277,16 @@ static int lookup_result(struct node **out, const struct view *v,
 {
 	char canonical[32];
 	unsigned long long n;
+	int rc;
 
 	n = strtoull(name, NULL, 10);
 	(void)snprintf(canonical, sizeof(canonical), "%llu.csv", n);
 	if (n == 0 || strcmp(name, canonical) != 0)
 		return -ENOENT;
-	return result_make_number(out, v, n);
+	rc = result_make_number(out, v, n);
+	if (rc == 0)
+		stand_in(*out, v->dir);
+	return rc;
 }
 
 int tree_lookup(struct node **out, const struct view *v, const char *name)
@@ -264,9 +296,10 @@ int tree_lookup(struct node **out, const struct view *v, const char *name)
 
 	*out = child;
 	if (child != NULL) {
-		if (child->dir == NODE_CREDS || child->dir == NODE_RESULTS)
-			return shows_entries(v->dir, v->caller) ? 0 : -ENOENT;
-		return 0;
+		/* A session is ENOENT inside only, as a connection is. */
+		if (child->dir == NODE_SESSION || !is_inside(child))
+			return 0;
+		return shows_entries(v->dir, v->caller) ? 0 : -ENOENT;
 	}
 	if (!shows_entries(v->dir, v->caller))
 		return -ENOENT;
@@ -279,7 +312,7 @@ int tree_lookup(struct node **out, const struct view *v, const char *name)
 	}
 	if (v->dir->dir == NODE_RESULTS)
 		return lookup_result(out, v, name);
-	if (v->dir->dir != NODE_CONNECTION || v->conv == NULL)
+	if (!tree_has_query(v->dir) || v->conv == NULL)
 		return -ENOENT;
 	s = scratch_find(v->conv, name);
 	return s != NULL ? make_scratch(out, v, s) : -ENOENT;
@@ -340,7 +373,7 @@ int tree_readdir(const struct view *v, uint64_t from, tree_add add, void *arg)
 	}
 	if (dir->dir == NODE_RESULTS)
 		list_results(&l);
-	if (dir->dir == NODE_CONNECTION && entries && v->conv != NULL) {
+	if (tree_has_query(dir) && entries && v->conv != NULL) {
 		for (struct scratch *s = v->conv->scratch; s != NULL;
 		     s = s->next)
 			list(&l, s->name, S_IFREG, UINT32_MAX);

@@ -427,6 +427,29 @@ static void test_the_total_counts_for_all(void)
 	teardown(&f);
 }
 
+/* What nobody will read any more is free for others, if it is complete. */
+static void test_a_dropped_one_holds_nothing(uint64_t memory)
+{
+	struct fixture f;
+	struct spool *dropped;
+
+	setup(&f, memory, memory, 10 * MIB);
+	dropped = f.spool;
+	CHECK(write_bytes(&f, 8 * MIB, 5000) == 0);
+	spool_drop(dropped);
+	CHECK(read_at(dropped, 0, 1000) == 1000);
+	spool_finish(dropped, 0);
+	spool_drop(dropped);
+	CHECK(read_at(dropped, 0, 1000) == -ESTALE);
+	CHECK(read_at(dropped, 8 * MIB, 1000) == 0);
+	f.spool = spool_create(f.pool, on_notify, &f);
+	CHECK(f.spool != NULL);
+	f.written = 0;
+	CHECK(write_bytes(&f, 8 * MIB, 5000) == 0);
+	spool_unref(dropped);
+	teardown(&f);
+}
+
 int main(int argc, char **argv)
 {
 	check_init(argc, argv);
@@ -443,5 +466,7 @@ int main(int argc, char **argv)
 	test_close_ends_a_waiting_writer();
 	test_a_directory_that_is_gone();
 	test_the_total_counts_for_all();
+	test_a_dropped_one_holds_nothing(8 * MIB);
+	test_a_dropped_one_holds_nothing(MIB);
 	return 0;
 }
