@@ -10,6 +10,8 @@ import tempfile
 import pytest
 
 import clients
+import engines
+import gate as gates
 import mount as mounts
 import servers
 
@@ -71,21 +73,31 @@ def test_dir(session_dir, request):
         shutil.rmtree(path)
 
 
-@pytest.fixture(scope="session")
-def pg():
-    """The PostgreSQL server of this run (of this worker)."""
-    server = servers.Postgres().start()
+def running(server):
+    """For a fixture: the server, from its start to its end."""
+    server.start()
     yield server
     server.stop()
 
 
-@pytest.fixture
-def pg_server():
-    """Makes PostgreSQL servers for this test alone, to break them."""
+@pytest.fixture(scope="session")
+def pg():
+    """The PostgreSQL server of this run (of this worker)."""
+    yield from running(servers.Postgres())
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """The MariaDB server of this run (of this worker)."""
+    yield from running(servers.Mariadb())
+
+
+def maker(kind):
+    """For a fixture: makes servers for one test alone, to break them."""
     started = []
 
     def make(**conf):
-        started.append(servers.Postgres(**conf))
+        started.append(kind(**conf))
         return started[-1].start()
 
     yield make
@@ -94,22 +106,79 @@ def pg_server():
 
 
 @pytest.fixture
+def pg_server():
+    """Makes PostgreSQL servers for this test alone."""
+    yield from maker(servers.Postgres)
+
+
+@pytest.fixture
+def mariadb_server():
+    """Makes MariaDB servers for this test alone."""
+    yield from maker(servers.Mariadb)
+
+
+def empty_database(server):
+    """For a fixture: the name of a database."""
+    name = f"t{os.urandom(6).hex()}"
+    server.create_database(name)
+    yield name
+    server.drop_database(name)
+
+
+@pytest.fixture
 def database(pg):
     """Name of an empty database on pg, for this test alone."""
-    name = f"t{os.urandom(6).hex()}"
-    pg.create_database(name)
-    yield name
-    pg.sql(f"DROP DATABASE {name} WITH (FORCE)", database="postgres")
+    yield from empty_database(pg)
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
+@pytest.fixture
+def mariadb_database(mariadb):
+    """And on mariadb."""
+    yield from empty_database(mariadb)
+
+
+def engine_of(request):
+    get = request.getfixturevalue
+    if request.param == "postgres":
+        return engines.PostgresEngine(get("pg"), get("database"))
+    if request.param == "mariadb":
+        return engines.MariadbEngine(get("mariadb"), get("mariadb_database"))
+    return engines.SqliteEngine(get("test_dir") / "test.db")
+
+
+@pytest.fixture(params=engines.ALL)
 def engine(request):
     """An empty database on each engine in turn, for what all must do alike."""
-    if request.param == "postgres":
-        return servers.PostgresEngine(
-            request.getfixturevalue("pg"), request.getfixturevalue("database")
-        )
-    return servers.SqliteEngine(request.getfixturevalue("test_dir") / "test.db")
+    return engine_of(request)
+
+
+@pytest.fixture(params=engines.SERVERS)
+def server(request):
+    """And on each that is a server, which can be looked at from beside."""
+    return engine_of(request)
+
+
+@pytest.fixture(params=engines.SERVERS)
+def own_server(request):
+    """A database on a server of the test's own, to break it, for each kind."""
+    make = request.getfixturevalue(
+        {"postgres": "pg_server", "mariadb": "mariadb_server"}[request.param]
+    )
+    return engines.of_server(request.param)(make(), "app")
+
+
+@pytest.fixture
+def gate(server):
+    """gate(...) makes the gate.Gate of a database of `server`."""
+    made = []
+
+    def make(**how):
+        made.append(gates.KINDS[server.name](server, **how))
+        return made[-1]
+
+    yield make
+    for g in made:
+        g.close()
 
 
 @pytest.fixture

@@ -43,7 +43,12 @@ def sanitizer_env(log_path):
     address = f"{common}:detect_leaks=1:strict_string_checks=1"
     address += ":detect_stack_use_after_return=1:check_initialization_order=1"
     undefined = f"{common}:halt_on_error=1:print_stacktrace=1"
-    return {"ASAN_OPTIONS": address, "UBSAN_OPTIONS": undefined}
+    thread = f"history_size=4:log_path={log_path}"
+    return {
+        "ASAN_OPTIONS": address,
+        "UBSAN_OPTIONS": undefined,
+        "TSAN_OPTIONS": thread,
+    }
 
 
 def sanitizer_reports(log_path):
@@ -65,15 +70,23 @@ def connection_of(mnt):
     return None
 
 
-def abort_connection(mnt):
-    """Fails all requests of the mount, answered or not."""
+def control_of(mnt):
+    """The kernel's files about the connection of a mount, or None."""
     found = connection_of(mnt)
     if not found:
-        return
+        return None
     if not any(FUSECTL.iterdir()):
         subprocess.run(["mount", "-t", "fusectl", "fusectl", FUSECTL], check=True)
+    return FUSECTL / str(found[1])
+
+
+def abort_connection(mnt):
+    """Fails all requests of the mount, answered or not."""
+    control = control_of(mnt)
+    if not control:
+        return
     try:
-        (FUSECTL / str(found[1]) / "abort").write_text("1")
+        (control / "abort").write_text("1")
     except FileNotFoundError:
         pass
 

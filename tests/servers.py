@@ -3,30 +3,25 @@
 
     tests/servers.py COMMAND [ARGUMENT...]
 
-runs a command while a PostgreSQL server of its own is up, and tells it where
-by CONNFS_TEST_PG_{HOST,PORT,USER,PASSWORD,DATABASE,CA}.
+runs a command while a PostgreSQL and a MariaDB server of its own are up, and
+tells it where by CONNFS_TEST_PG_{HOST,PORT,USER,PASSWORD,DATABASE,CA} and
+CONNFS_TEST_MARIADB_{HOST,PORT,SOCKET,USER,PASSWORD,DATABASE,CA}.
 """
 
-import atexit
 import contextlib
 import csv
 import io
 import os
 import pathlib
-import pwd
-import secrets
-import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 
-from clients import wait_for
+from mariadb import Mariadb
+from server import USER, Server, quote
 
 PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
-PG_USER = "postgres"
 
 PG_CONF = {
     "listen_addresses": "127.0.0.1",
@@ -51,53 +46,12 @@ host  all all 127.0.0.1/32 scram-sha-256
 """
 
 
-def quote(value):
-    """An SQL string literal."""
-    return "'" + str(value).replace("'", "''") + "'"
+class Postgres(Server):
+    """One PostgreSQL server; conf: settings of postgresql.conf."""
 
-
-def certificates(where):
-    """A CA, a certificate of it for localhost, and a CA that signed nothing."""
-
-    def openssl(*args):
-        subprocess.run(
-            ["openssl", *args], cwd=where, check=True, capture_output=True
-        )
-
-    def authority(name):
-        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        openssl(
-            *["req", "-x509", *new_key, "-days", "30", "-subj", f"/CN={name} CA"],
-            *["-keyout", f"{name}.key", "-out", f"{name}.crt"],
-        )
-        return new_key
-
-    new_key = authority("ca")
-    authority("other")
-    openssl(
-        *["req", *new_key, "-subj", "/CN=localhost"],
-        *["-keyout", "server.key", "-out", "server.csr"],
-    )
-    (where / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    openssl(
-        *["x509", "-req", "-in", "server.csr", "-days", "30", "-extfile", "san"],
-        *["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"],
-        *["-out", "server.crt"],
-    )
-
-
-class Postgres:
-    """One PostgreSQL server in a temporary directory. start() it, stop() it.
-
-    Has a database "app" that belongs to the login "app".
-    """
-
-    def __init__(self, **conf):
-        self.conf = {**PG_CONF, **conf}
-        self.base = None
-        self.port = None
-        self.process = None
-        self.passwords = {}
+    NAME = "PostgreSQL"
+    CONF = PG_CONF
+    STOP = signal.SIGINT
 
     @property
     def host(self):
@@ -105,46 +59,15 @@ class Postgres:
         return str(self.base / "socket")
 
     @property
-    def ca(self):
-        return str(self.base / "tls/ca.crt")
-
-    @property
-    def other_ca(self):
-        """A CA that has not signed this server's certificate."""
-        return str(self.base / "tls/other.crt")
-
-    @property
     def log(self):
-        return (self.base / "log").read_text(errors="replace")
+        """What it logs, every statement among it."""
+        return self._read("log")
 
-    def start(self):
-        """initdb and start; call once."""
-        self.base = pathlib.Path(tempfile.mkdtemp(prefix="connfs-pg-", dir="/tmp"))
-        atexit.register(self.stop)
-        self.base.chmod(0o755)
-        for name in ["data", "socket", "tls"]:
-            (self.base / name).mkdir(mode=0o700 if name == "data" else 0o755)
-        certificates(self.base / "tls")
-        (self.base / "log").touch()
-        user = pwd.getpwnam(PG_USER)
-        for path in [self.base, *self.base.rglob("*")]:
-            os.chown(path, user.pw_uid, user.pw_gid)
-        self._initdb()
-        self.launch()
-        self.create_user("app")
-        self.create_database("app")
-        return self
-
-    def _initdb(self):
+    def _install(self):
         data = self.base / "data"
-        subprocess.run(
-            [PG_BIN / "initdb", "-D", data, "-U", PG_USER, "--auth=trust"]
-            + ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
-            user=PG_USER,
-            group=PG_USER,
-            cwd="/",
-            check=True,
-            capture_output=True,
+        self._run(
+            *[PG_BIN / "initdb", "-D", data, "-U", USER, "--auth=trust"],
+            *["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
         )
         (data / "pg_hba.conf").write_text(PG_HBA)
         conf = {
@@ -158,66 +81,24 @@ class Postgres:
             for name, value in conf.items():
                 f.write(f"{name} = {quote(value)}\n")
 
-    def launch(self):
-        """Starts the server on its files; also after stop_server() or kill()."""
-        for attempt in range(5):
-            if self.port is None or attempt > 0:
-                with socket.socket() as s:
-                    s.bind(("127.0.0.1", 0))
-                    self.port = s.getsockname()[1]
-            # It dies with the thread that started it, however that ends.
-            with open(self.base / "log", "ab") as log:
-                self.process = subprocess.Popen(
-                    ["setpriv", "--pdeathsig", "INT", "--reuid", PG_USER]
-                    + ["--regid", PG_USER, "--init-groups", PG_BIN / "postgres"]
-                    + ["-D", self.base / "data", "-p", str(self.port)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            wait_for(self._ready_or_dead, "PostgreSQL starts", 60)
-            if self.process.poll() is None:
-                return
-        raise RuntimeError("PostgreSQL does not start:\n" + self.log)
+    def _argv(self):
+        data = self.base / "data"
+        return [PG_BIN / "postgres", "-D", data, "-p", str(self.port)]
 
-    def _ready_or_dead(self):
-        if self.process.poll() is not None:
-            return True
+    def _ready(self):
         try:
-            state = (self.base / "data/postmaster.pid").read_text().split("\n")
+            state = self._read("data/postmaster.pid").split("\n")
         except FileNotFoundError:
             return False
         mine = state[0] == str(self.process.pid)
         return mine and len(state) > 7 and state[7].strip() == "ready"
-
-    def stop_server(self, how=signal.SIGINT):
-        """Fast shutdown; its files stay, launch() starts it again."""
-        if self.process is None:
-            return
-        for number, patience in [(how, 20), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)]:
-            self.process.send_signal(number)
-            try:
-                self.process.wait(patience)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self.process = None
-
-    def stop(self):
-        """Ends the server and removes its files. May be called again."""
-        atexit.unregister(self.stop)
-        self.stop_server()
-        if self.base:
-            shutil.rmtree(self.base, ignore_errors=True)
 
     def conninfo(self, user="app", database="app"):
         """For libpq, by the unix socket."""
         login = f"user={user} password={self.passwords[user]}"
         return f"host={self.host} port={self.port} dbname={database} {login}"
 
-    def psql_argv(self, *args, database="app", user=PG_USER):
+    def psql_argv(self, *args, database="app", user=USER):
         """psql without Debian's wrapper and without anybody's settings."""
         return [
             str(PG_BIN / "psql"),
@@ -226,7 +107,10 @@ class Postgres:
             *args,
         ]
 
-    def psql(self, *args, text="", database="app", user=PG_USER):
+    def shell_argv(self, database):
+        return self.psql_argv("-A", "-t", database=database)
+
+    def psql(self, *args, text="", database="app", user=USER):
         """Runs psql on text; its standard output, bytes."""
         env = {
             "PATH": os.environ["PATH"],
@@ -245,28 +129,28 @@ class Postgres:
             raise RuntimeError("psql: " + done.stderr.decode(errors="replace"))
         return done.stdout
 
-    def sql(self, text, database="app", user=PG_USER):
+    def sql(self, text, database="app", user=USER):
         """Runs SQL beside connfs: the rows, as tuples of text."""
         out = self.psql("--csv", "-t", text=text, database=database, user=user)
         return [tuple(row) for row in csv.reader(io.StringIO(out.decode(), ""))]
 
-    def copy_csv(self, query, database="app", user=PG_USER):
+    def copy_csv(self, query, database="app", user=USER):
         """What COPY (query) TO STDOUT (FORMAT csv, HEADER) gives, bytes."""
         text = f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)"
         return self.psql("-c", text, database=database, user=user)
 
-    def create_user(self, name, password=None, options=""):
-        """A login; returns its password."""
-        password = password or secrets.token_urlsafe(18)
-        self.passwords[name] = password
+    def _add_user(self, name, password, options):
         login = '"' + name.replace('"', '""') + '"'
         text = f"CREATE ROLE {login} LOGIN {options} PASSWORD {quote(password)}"
         self.sql(text, database="postgres")
-        return password
 
     def create_database(self, name, owner="app"):
         self.sql(f'CREATE DATABASE "{name}" OWNER "{owner}"', database="postgres")
         return name
+
+    def drop_database(self, name):
+        """Whoever still uses it."""
+        self.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
 
     def spec(self, user="app", database="app", tcp=False, **fields):
         """A connection spec; fields replace or add, None removes."""
@@ -298,20 +182,10 @@ class Postgres:
         )
         return [int(row[0]) for row in found]
 
-    def wait_until_running(self, text, count=1, timeout=20):
-        wait_for(
-            lambda: len(self.running(text)) >= count,
-            f"{count} statements with {text!r} run",
-            timeout,
-        )
-        return self.running(text)
-
-    def wait_until_gone(self, text, timeout=20):
-        wait_for(lambda: not self.running(text), f"{text!r} ends there", timeout)
-
-    def wait_until_idle(self, timeout=20):
-        """Until connfs has no session left here."""
-        wait_for(lambda: not self.activity(), "all sessions end there", timeout)
+    def end_sessions(self, where="true"):
+        """As an administrator does."""
+        for row in self.activity(where):
+            self.sql(f"SELECT pg_terminate_backend({row[0]})", database="postgres")
 
 
 class Sqlite:
@@ -338,69 +212,37 @@ class Sqlite:
         return {k: v for k, v in spec.items() if v is not None}
 
 
-class PostgresEngine:
-    """What the tests of all engines need to know of PostgreSQL."""
-
-    name = "postgres"
-    slow = "select pg_sleep(600)"  # no row for ten minutes, only reads
-    endless = "select generate_series(1, 1000000000) as n"
-
-    def __init__(self, server, database):
-        self.server = server
-        self.database = database
-
-    def spec(self, **fields):
-        return self.server.spec(**{"database": self.database, **fields})
-
-    def sql(self, text):
-        return self.server.sql(text, database=self.database, user="app")
-
-    @staticmethod
-    def series(n):
-        """A query of the numbers 1 to n in a column n."""
-        return f"select n from generate_series(1, {n}) as s(n)"
-
-
-class SqliteEngine:
-    """And of SQLite."""
-
-    name = "sqlite"
-    _count = "with recursive s(n) as (select 1 union all select n + 1 from s {}) "
-    slow = _count.format("") + "select n from s where n < 0"
-    endless = _count.format("") + "select n from s"
-
-    def __init__(self, path):
-        self.file = Sqlite(path)
-
-    def spec(self, **fields):
-        return self.file.spec(**fields)
-
-    def sql(self, text):
-        return self.file.sql(text)
-
-    def series(self, n):
-        return self._count.format(f"limit {n}") + "select n from s"
+def environment(kind, server, **where):
+    """What tells the unit tests of a server."""
+    login = {
+        "PORT": str(server.port),
+        "USER": "app",
+        "PASSWORD": server.passwords["app"],
+        "DATABASE": "app",
+        "CA": server.ca,
+    }
+    return {f"CONNFS_TEST_{kind}_{k}": v for k, v in {**where, **login}.items()}
 
 
 def main(argv):
     if not argv:
         sys.exit(__doc__.strip())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    server = Postgres()
+    postgres, mariadb = Postgres(), Mariadb()
     try:
-        server.start()
-        where = {
-            "HOST": server.host,
-            "PORT": str(server.port),
-            "USER": "app",
-            "PASSWORD": server.passwords["app"],
-            "DATABASE": "app",
-            "CA": server.ca,
+        postgres.start()
+        mariadb.start()
+        # They look at the server itself, too.
+        mariadb.sql("GRANT ALL ON *.* TO app", database="mysql")
+        env = {
+            **os.environ,
+            **environment("PG", postgres, HOST=postgres.host),
+            **environment("MARIADB", mariadb, HOST="127.0.0.1", SOCKET=mariadb.host),
         }
-        env = {f"CONNFS_TEST_PG_{name}": value for name, value in where.items()}
-        return subprocess.call(argv, env={**os.environ, **env})
+        return subprocess.call(argv, env=env)
     finally:
-        server.stop()
+        postgres.stop()
+        mariadb.stop()
 
 
 if __name__ == "__main__":

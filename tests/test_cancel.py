@@ -11,18 +11,15 @@ import clients
 from clients import wait_for
 from programs import Terminal, run_text
 
-SLOW_INSERT = "insert into t select 1 from pg_sleep(600)"
-
 
 @pytest.fixture
-def table(mount, pg, database):
-    """A mount db of a PostgreSQL database with table t (n integer); and
-    what is in it."""
-    pg.sql("create table t (n integer)", database=database, user="app")
-    m = mount(db=pg.spec(database=database))
+def table(mount, server):
+    """A mount db of a database with table t (n integer); and what is in it."""
+    server.sql("create table t (n integer)")
+    m = mount(db=server.spec())
 
     def rows():
-        return [int(n) for (n,) in pg.sql("select n from t", database=database)]
+        return [int(n) for (n,) in server.sql("select n from t")]
 
     return m, rows
 
@@ -59,14 +56,13 @@ WRITERS = {
         if (writer, number) != ("node", signal.SIGTERM)
     ],
 )
-def test_ending_the_writer_cancels_at_the_server(table, pg, writer, number):
+def test_ending_the_writer_cancels_at_the_server(table, server, writer, number):
     m, rows = table
     shell, script = WRITERS[writer]
     # Not as an argument: another process may show the text, too.
-    client = m.start_sh(
-        script.replace("{}", SLOW_INSERT), shell=shell, env={"T": str(m.dir / "text")}
-    )
-    pg.wait_until_running("pg_sleep")
+    text = script.replace("{}", server.slow_insert())
+    client = m.start_sh(text, shell=shell, env={"T": str(m.dir / "text")})
+    server.wait_until_running("sleep(600")
     client.wait_parked()
 
     client.signal(number)
@@ -74,21 +70,21 @@ def test_ending_the_writer_cancels_at_the_server(table, pg, writer, number):
     result = client.wait()
     assert result.rc != 0
     assert "rc=0" not in result.err
-    pg.wait_until_gone("pg_sleep")
+    server.wait_until_gone("sleep(600")
     assert rows() == []
 
 
 # A hangup ends what was started from a terminal.
-def test_a_hangup_cancels_at_the_server(table, pg):
+def test_a_hangup_cancels_at_the_server(table, server):
     m, rows = table
-    client = m.start_sh(f"echo '{SLOW_INSERT};' > $C/query.sql")
-    pg.wait_until_running("pg_sleep")
+    client = m.start_sh(f"echo '{server.slow_insert()};' > $C/query.sql")
+    server.wait_until_running("sleep(600")
     client.wait_parked()
 
     client.signal(signal.SIGHUP)
 
     assert client.wait().rc == -signal.SIGHUP
-    pg.wait_until_gone("pg_sleep")
+    server.wait_until_gone("sleep(600")
     assert rows() == []
 
 
@@ -98,14 +94,14 @@ def test_a_hangup_cancels_at_the_server(table, pg):
     "command",
     ["echo '{};' > $C/query.sql", "cat <<< '{};' > $C/query.sql"],
 )
-def test_ctrl_c_at_a_prompt_cancels_at_the_server(table, pg, command):
+def test_ctrl_c_at_a_prompt_cancels_at_the_server(table, server, command):
     m, rows = table
     with Terminal(m, "bash --norc --noprofile -i") as t:
-        t.type(command.replace("{}", SLOW_INSERT) + "\n")
-        pg.wait_until_running("pg_sleep")
+        t.type(command.replace("{}", server.slow_insert()) + "\n")
+        server.wait_until_running("sleep(600")
 
         t.type("\x03")
-        pg.wait_until_gone("pg_sleep")
+        server.wait_until_gone("sleep(600")
         t.type("echo 'select 6*7 as a;' > $C/query.sql; cat $C/result.csv; exit 5\n")
         result = t.client.wait()
 
@@ -116,30 +112,30 @@ def test_ctrl_c_at_a_prompt_cancels_at_the_server(table, pg, command):
 
 # Python's own SIGINT handler raises KeyboardInterrupt, and the write is not
 # repeated.
-def test_keyboard_interrupt_cancels(table, pg):
+def test_keyboard_interrupt_cancels(table, server):
     m, rows = table
     client = m.start_python(
         f"""
 import os
 try:
-    open(os.environ["C"] + "/query.sql", "wb", 0).write(b"{SLOW_INSERT};")
+    open(os.environ["C"] + "/query.sql", "wb", 0).write(b"{server.slow_insert()};")
 except KeyboardInterrupt:
     print("interrupted")
 """
     )
-    pg.wait_until_running("pg_sleep")
+    server.wait_until_running("sleep(600")
     client.wait_parked()
 
     client.signal(signal.SIGINT)
 
     assert client.wait().check().out == "interrupted\n"
-    pg.wait_until_gone("pg_sleep")
+    server.wait_until_gone("sleep(600")
     assert rows() == []
 
 
 # EINTR is a promise that the statement did not happen, success that it did:
 # whenever the signal comes, before, at or after the end.
-def test_an_interrupted_write_tells_the_truth(table, pg, database):
+def test_an_interrupted_write_tells_the_truth(table, server):
     m, rows = table
 
     result = m.start_client(
@@ -160,13 +156,14 @@ for my $i (1 .. 40) {
         require POSIX;
         POSIX::_exit(0);
     }
-    my $n = syswrite($q, "insert into t select $i from pg_sleep(0.04);");
+    my $n = syswrite($q, $ENV{SQL} =~ s/VALUE/$i/r);
     print $i, " ", defined($n) ? "ok" : $!{EINTR} ? "EINTR" : $!, "\n";
     close($q);
     wait();
 }
 """,
-        ]
+        ],
+        env={"SQL": server.slow_insert(0.04, "VALUE") + ";"},
     ).wait(40)
 
     ends = dict(line.split(" ", 1) for line in result.check().lines)
@@ -180,31 +177,32 @@ for my $i (1 .. 40) {
 # The reader is the only one who waits, there is not a row yet, and nothing is
 # changed by it: nobody wants it any more.
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_ending_the_only_reader_cancels_a_query_without_rows(table, pg, number):
+def test_ending_the_only_reader_cancels_a_query_without_rows(table, server, number):
     m, _ = table
     client = m.start_python(
         """
 import os
 fd = os.open(os.environ["C"] + "/query.sql", os.O_WRONLY)
-os.write(fd, b"select pg_sleep(600)")
+os.write(fd, os.environb[b"SLOW"])
 open(os.environ["C"] + "/result.csv").read()
-"""
+""",
+        env={"SLOW": server.slow},
     )
-    pg.wait_until_running("pg_sleep")
+    server.wait_until_running("sleep(600")
     client.wait_parked()
 
     client.signal(number)
 
     assert client.wait().rc == -number
-    pg.wait_until_gone("pg_sleep")
+    server.wait_until_gone("sleep(600")
 
 
 # It is the writer's statement: a reader that gives up takes nothing from it.
-def test_ending_a_reader_leaves_a_statement_its_writer_waits_for(table, pg):
+def test_ending_a_reader_leaves_a_statement_its_writer_waits_for(table, server):
     m, rows = table
     writer = m.start_sh(
         "trap '' INT\n"
-        "echo 'insert into t select 1 from pg_sleep(1);' > $C/query.sql &\n"
+        f"echo '{server.slow_insert(1)};' > $C/query.sql &\n"
         "until grep -q running $C/status.json; do :; done\n"
         "cat $C/result.csv & echo $!; wait"
     )
@@ -222,19 +220,19 @@ def test_ending_a_reader_leaves_a_statement_its_writer_waits_for(table, pg):
 
 # A reader that leaves a stream early lets the server stop.
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_ending_the_reader_of_a_stream_stops_the_server(table, pg, number):
+def test_ending_the_reader_of_a_stream_stops_the_server(table, server, number):
     m, _ = table
     client = m.start_sh(
-        "echo 'select generate_series(1, 1000000000) as n;' > $C/query.sql\n"
+        f"echo '{server.endless};' > $C/query.sql\n"
         "echo reading; exec cat $C/result.csv > /dev/null"
     )
     wait_for(lambda: client.stdout, "cat reads")
-    assert pg.running("generate_series")
+    assert server.running("1000000000")
 
     client.signal(number)
 
     assert client.wait().rc == -number
-    pg.wait_until_gone("generate_series")
+    server.wait_until_gone("1000000000")
 
 
 # The cancel file is the conversation's own.
@@ -282,18 +280,18 @@ def test_cancel_file_without_a_statement_is_fine(mount, engine):
 
 
 # What follows in the script is not run either.
-def test_cancel_ends_the_whole_script(table, pg):
+def test_cancel_ends_the_whole_script(table, server):
     m, rows = table
     client = m.start_sh(
-        "echo 'select pg_sleep(600); insert into t values (1);' > $C/query.sql &"
+        f"echo '{server.slow}; insert into t values (1);' > $C/query.sql &"
         " until grep -q running $C/status.json; do :; done;"
         " echo > $C/cancel; wait"
     )
 
     client.wait()
 
-    pg.wait_until_gone("pg_sleep")
-    assert run_text(m, "select count(*) from t;").csv == "count\n0\n"
+    server.wait_until_gone("sleep(600")
+    assert run_text(m, "select count(*) as n from t;").csv == "n\n0\n"
     assert rows() == []
 
 
@@ -305,34 +303,34 @@ def statements(m, **how):
 
 
 @pytest.fixture
-def alices(mount, pg, database):
+def alices(mount, server):
     """A statement that uid 1000 runs, in a mount of root."""
-    m = mount(db=pg.spec(database=database, access={"users": [1000, 1001]}))
+    m = mount(db=server.spec(access={"users": [1000, 1001]}))
     client = m.start_sh(
-        "echo 'select pg_sleep(600);' > $C/query.sql || echo failed", uid=1000
+        f"echo '{server.slow};' > $C/query.sql || echo failed", uid=1000
     )
-    pg.wait_until_running("pg_sleep")
+    server.wait_until_running("sleep(600")
     client.wait_parked()
     return m, client
 
 
 # From another terminal, by number.
 @pytest.mark.parametrize("uid", [1000, 0])
-def test_own_statements_are_listed_and_cancelled(alices, pg, uid):
+def test_own_statements_are_listed_and_cancelled(alices, server, uid):
     m, client = alices
 
     (fields,) = statements(m, uid=uid)
     assert fields[1:3] == ["db", "1000"]
-    assert (fields[4], fields[6:]) == ("running", ["0", "select pg_sleep(600)"])
+    assert (fields[4], fields[6:]) == ("running", ["0", server.slow])
     m.sh("echo $ID > $M/.connfs/cancel", env={"ID": fields[0]}, uid=uid).check()
 
     assert client.wait().out == "failed\n"
-    pg.wait_until_gone("pg_sleep")
+    server.wait_until_gone("sleep(600")
     assert statements(m, uid=uid) == []
 
 
 # Only the mount's owner sees those of others; for the rest they do not exist.
-def test_statements_of_another_uid_are_out_of_reach(alices, pg):
+def test_statements_of_another_uid_are_out_of_reach(alices, server):
     m, client = alices
     (fields,) = statements(m)
 
@@ -343,14 +341,14 @@ def test_statements_of_another_uid_are_out_of_reach(alices, pg):
 
     assert (result.rc, client.running) == (1, True)
     assert "No such process" in result.err
-    assert len(pg.running("pg_sleep")) == 1
+    assert len(server.running("sleep(600")) == 1
 
 
 @pytest.mark.parametrize(
     "word, message",
     [("x", "Invalid"), ("1x", "Invalid"), ("99999", "No such process"), ("-1", "")],
 )
-def test_a_wrong_number_cancels_nothing(alices, pg, word, message):
+def test_a_wrong_number_cancels_nothing(alices, server, word, message):
     m, client = alices
 
     result = m.sh(
@@ -359,14 +357,14 @@ def test_a_wrong_number_cancels_nothing(alices, pg, word, message):
 
     assert (result.rc, client.running) == (1, True)
     assert message in result.err
-    assert len(pg.running("pg_sleep")) == 1
+    assert len(server.running("sleep(600")) == 1
 
 
 @pytest.fixture
-def queued(mount, pg, database):
+def queued(mount, server):
     """A statement that waits for the only database session, of which another
     conversation has an open transaction."""
-    m = mount(db=pg.spec(database=database, max_connections=1))
+    m = mount(db=server.spec(max_connections=1))
     flag = m.dir / "go"
     holder = m.start_sh(
         "echo 'begin;' > $C/query.sql; echo begun;"
@@ -385,7 +383,7 @@ def queued(mount, pg, database):
 
 # What was not sent yet is not sent any more.
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_ctrl_c_ends_a_queued_statement(queued, pg, number):
+def test_ctrl_c_ends_a_queued_statement(queued, server, number):
     m, client = queued
     (fields,) = statements(m)
     assert (fields[4], fields[7]) == ("queued", "select 77 as never_sent")
@@ -394,10 +392,10 @@ def test_ctrl_c_ends_a_queued_statement(queued, pg, number):
 
     assert client.wait().rc == -number
     wait_for(lambda: not statements(m), "it is gone")
-    assert "select 77 as never_sent" not in pg.log
+    assert "select 77 as never_sent" not in server.log
 
 
-def test_a_queued_statement_can_be_cancelled(queued, pg):
+def test_a_queued_statement_can_be_cancelled(queued, server):
     m, client = queued
     (fields,) = statements(m)
 
@@ -406,7 +404,7 @@ def test_a_queued_statement_can_be_cancelled(queued, pg):
     result = client.wait()
     assert result.err.count("Operation canceled") == 2
     assert "cancelled" in result.out
-    assert "select 77 as never_sent" not in pg.log
+    assert "select 77 as never_sent" not in server.log
 
 
 # The last resort: a server that does not react is left alone, and nobody

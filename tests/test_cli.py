@@ -81,6 +81,19 @@ def test_check_prints_a_line_for_each_good_spec(connfs, source):
                 "database": "d",
                 "password_plain": "p",
             },
+            {
+                "conn_id": "d",
+                "type": "MariaDB",
+                "enabled": True,
+                "host": "db.example.invalid",
+                "connect_to": "127.0.0.1:13306",
+                "ssl": True,
+                "tls_fingerprint": ":".join(["A1"] * 32),
+                "user": "u",
+                "database": "d",
+                "sticky": True,
+                "idle_in_transaction_timeout": "1m",
+            },
         ]
     )
 
@@ -90,6 +103,7 @@ def test_check_prints_a_line_for_each_good_spec(connfs, source):
         f"OK   a  sqlite3  {path}  (not enabled)",
         f"OK   b/c  sqlite3  {path}",
         f"OK   c  postgres  {path}",
+        f"OK   d  mariadb  {path}",
     ]
 
 
@@ -267,6 +281,15 @@ def test_a_link_in_a_writable_directory_is_refused(connfs, source, test_dir):
             "max_row=64q",
             'max_row: must be bytes, or a text like "8MiB" (KiB MiB GiB)',
         ),
+        (
+            "session_timeout=0",
+            "session_timeout: must be from 1ms to 2147483647ms",
+        ),
+        (
+            "idle_in_transaction_timeout=never",
+            "idle_in_transaction_timeout: must be seconds, or a text like"
+            ' "15m" (ms s m h d w)',
+        ),
         ("spool_dir=/nowhere", "spool_dir: /nowhere: No such file or directory"),
         ("realm=", "realm: must not be empty"),
         (
@@ -311,13 +334,19 @@ def test_options_win_over_settings_of_source(mount, test_dir):
     m = mount(
         db=specs,
         settings={"max_connections": 7, "connect_timeout": "3s"},
-        options=["max_connections=4", "idle_timeout=90s"],
+        options=[
+            "max_connections=4",
+            "idle_timeout=90s",
+            "session_timeout=2h",
+            "idle_in_transaction_timeout=20s",
+        ],
     )
 
     shown = json.loads(m.read("db", "connection.json"))
     assert shown["max_connections"] == 4
     assert shown["connect_timeout"] == "3s"
     assert shown["idle_timeout"] == "90s"
+    assert shown["idle_in_transaction_timeout"] == "20s"
 
 
 # -o ro: every connection, whatever its spec says, and the errno of read-only.

@@ -98,26 +98,25 @@ def test_a_refused_script_leaves_the_results(mount):
 
 
 # Nobody has it open, and it changes nothing: it makes room.
-def test_a_result_nobody_reads_is_replaced(mount, pg, database):
-    m = mount(db=pg.spec(database=database), settings=TIGHT)
+def test_a_result_nobody_reads_is_replaced(mount, server):
+    m = mount(db=server.spec(), settings=TIGHT)
 
     result = m.sh(
-        "echo 'select generate_series(1, 1000000000) as n;' > $C/query.sql\n"
+        f"echo '{server.endless};' > $C/query.sql\n"
         "echo 'select 2 as b;' > $C/query.sql; cat $C/result.csv"
     )
 
     assert result.check().out == "b\n2\n"
-    pg.wait_until_gone("generate_series")
+    server.wait_until_gone("1000000000")
 
 
 # One that may write is never cut off: it is EBUSY, whoever reads or not.
-def test_a_statement_that_writes_is_never_replaced(mount, pg, database):
-    pg.sql("create table t (n integer)", database=database, user="app")
-    m = mount(db=pg.spec(database=database), settings=TIGHT)
+def test_a_statement_that_writes_is_never_replaced(mount, engine):
+    engine.sql("create table t (n integer)")
+    m = mount(db=engine.spec(), settings=TIGHT)
 
     result = m.sh(
-        "echo 'insert into t select generate_series(1, 50000) returning n;'"
-        " > $C/query.sql\n"
+        f"echo 'insert into t {engine.series(50000)} returning n;' > $C/query.sql\n"
         "bash -c 'echo \"select 2 as b;\" > $C/query.sql'\n"
         "cat $C/result.csv | wc -l\n"
         "echo 'select count(*) as c from t;' > $C/query.sql; cat $C/result.csv"
@@ -128,12 +127,12 @@ def test_a_statement_that_writes_is_never_replaced(mount, pg, database):
 
 
 # In a transaction a cancelled SELECT costs more than its rows.
-def test_a_statement_in_a_transaction_is_never_replaced(mount, pg, database):
-    m = mount(db=pg.spec(database=database), settings=TIGHT)
+def test_a_statement_in_a_transaction_is_never_replaced(mount, engine):
+    m = mount(db=engine.spec(), settings=TIGHT)
 
     result = m.sh(
         "echo 'begin;' > $C/query.sql\n"
-        "echo 'select generate_series(1, 50000) as n;' > $C/query.sql\n"
+        f"echo '{engine.series(50000)};' > $C/query.sql\n"
         "bash -c 'echo \"select 2 as b;\" > $C/query.sql'\n"
         "cat $C/result.csv | wc -l; echo 'commit;' > $C/query.sql"
     )
@@ -252,9 +251,9 @@ def test_a_large_result_in_the_middle_of_a_script_is_enospc(mount):
 
 
 # A statement that waits for a database session waits at most queue_timeout.
-def test_queue_timeout_is_eagain_and_says_who_holds_the_sessions(mount, pg, database):
+def test_queue_timeout_is_eagain_and_says_who_holds_the_sessions(mount, engine):
     m = mount(
-        db=pg.spec(database=database, max_connections=1),
+        db=engine.spec(max_connections=1),
         settings={"queue_timeout": 0.3},
     )
     flag = m.dir / "go"
@@ -276,8 +275,8 @@ def test_queue_timeout_is_eagain_and_says_who_holds_the_sessions(mount, pg, data
 
 
 # The session of a conversation that has nothing in it goes to who waits.
-def test_an_idle_session_goes_to_who_waits(mount, pg, database):
-    m = mount(db=pg.spec(database=database, max_connections=1))
+def test_an_idle_session_goes_to_who_waits(mount, engine):
+    m = mount(db=engine.spec(max_connections=1))
     flag = m.dir / "go"
     holder = m.start_sh(
         "echo 'select 1;' > $C/query.sql; echo done;"

@@ -31,9 +31,10 @@ def bash(m, script, conn="db"):
 
 
 @pytest.fixture
-def password(pg):
+def password(request):
     """The password of the login app."""
-    return pg.passwords["app"]
+    kind = "server" if "server" in request.fixturenames else "pg"
+    return request.getfixturevalue(kind).passwords["app"]
 
 
 @pytest.fixture
@@ -75,8 +76,9 @@ def runs(test_dir):
     return count
 
 
-def pg_spec(pg, **source):
-    return pg.spec(**{"password_plain": None, **source})
+def without(server, **source):
+    """A spec with another source of the password."""
+    return server.spec(**{"password_plain": None, **source})
 
 
 # Sources
@@ -84,7 +86,7 @@ def pg_spec(pg, **source):
 
 # Each way to give a password logs in, and creds/ says which way it was.
 @pytest.mark.parametrize("source", ["static", "file", "env", "command"])
-def test_each_source_logs_in(mount, pg, password, secret_file, command, source):
+def test_each_source_logs_in(mount, server, password, secret_file, command, source):
     spec = {
         "static": {"password_plain": password},
         "file": {"password_file": secret_file(password + "\nsecond line\n")},
@@ -92,10 +94,10 @@ def test_each_source_logs_in(mount, pg, password, secret_file, command, source):
         "command": {"password_command": [command("cat secret"), "x"]},
     }[source]
     command(f"printf '%s\\n' '{password}'; echo more")
-    m = mount(db=pg_spec(pg, **spec), env={"SHOP_PASSWORD": password})
+    m = mount(db=without(server, **spec), env={"SHOP_PASSWORD": password})
     m.secrets.add(password)
 
-    assert m.query("select current_user as u;").out == "u\napp\n"
+    assert m.query("select 5 as a;").out == "a\n5\n"
 
     assert creds(m) == {
         "state": "valid\n",
@@ -113,7 +115,7 @@ def test_each_source_logs_in(mount, pg, password, secret_file, command, source):
 def test_without_a_password_nothing_is_needed(mount, pg, test_dir):
     m = mount(
         file=servers.Sqlite(test_dir / "a.db").spec(),
-        db=pg_spec(pg, user="postgres"),
+        db=without(pg, user="postgres"),
     )
 
     assert m.query("select 1 as a;", "file").out == "a\n1\n"
@@ -140,7 +142,7 @@ def test_the_state_before_the_first_login(
         "env": {"password_env": "SHOP_PASSWORD"},
         "command": {"password_command": [command("echo x")]},
     }[source]
-    m = mount(db=pg_spec(pg, **spec), env={"SHOP_PASSWORD": password})
+    m = mount(db=without(pg, **spec), env={"SHOP_PASSWORD": password})
 
     assert creds(m)["state"] == f"{state}\n"
     assert runs() == 0
@@ -165,14 +167,15 @@ ODD = [
 
 @pytest.mark.parametrize("source", ["static", "file", "env", "command"])
 def test_odd_passwords_reach_the_server_as_they_are(
-    mount, pg, secret_file, command, source
+    mount, server, secret_file, command, source
 ):
     logins = [f"odd{source}{i}" for i in range(len(ODD))]
     specs, env, printed = {}, {}, []
     printer = command('sed -n "$1p" "$(dirname "$0")/secret"')
     for i, (login, odd) in enumerate(zip(logins, ODD)):
-        if login not in pg.passwords:
-            pg.create_user(login, odd)
+        if login not in server.passwords:
+            server.create_user(login, odd)
+            server.create_database(login, owner=login)
         env[f"ODD{i}"] = odd
         printed.append(odd)
         own = {
@@ -186,11 +189,12 @@ def test_odd_passwords_reach_the_server_as_they_are(
             with open(f"{path}{i}", "w") as f:
                 f.write(odd + "\n")
             own = {"password_file": f"{path}{i}"}
-        specs[f"c{i}"] = pg_spec(pg, user=login, **own)
+        specs[f"c{i}"] = without(server, user=login, database=login, **own)
     secret_file("\n".join(printed) + "\n")
     m = mount(specs, env=env if source == "env" else None)
+    user = {"postgres": "current_user", "mariadb": "substring_index(user(), \"@\", 1)"}
     script = (
-        "cd $M; for c in c*; do echo 'select current_user as u;' >$c/query.sql;"
+        f"cd $M; for c in c*; do echo 'select {user[server.name]} as u;' >$c/query.sql;"
         " tail -n 1 $c/result.csv; done"
     )
 
@@ -200,16 +204,22 @@ def test_odd_passwords_reach_the_server_as_they_are(
 # Refresh
 
 
+REFUSALS = {
+    "postgres": 'password authentication failed for user "app"',
+    "mariadb": "Access denied for user 'app'@'localhost'",
+}
+
+
 # A file is read anew for every login, so nothing has to be told.
-def test_a_changed_file_counts_for_the_next_login(mount, pg, password, secret_file):
-    m = mount(db=pg_spec(pg, password_file=secret_file("wrong")))
+def test_a_changed_file_counts_for_the_next_login(mount, server, password, secret_file):
+    m = mount(db=without(server, password_file=secret_file("wrong")))
 
     refused = bash(m, WRITE)
 
     assert "Permission denied" in refused.err
     seen = creds(m)
     assert seen["state"] == "failed\n"
-    assert 'password authentication failed for user "app"' in seen["error"]
+    assert REFUSALS[server.name] in seen["error"]
 
     secret_file(password)
 
@@ -218,8 +228,8 @@ def test_a_changed_file_counts_for_the_next_login(mount, pg, password, secret_fi
 
 
 # The value is kept between logins; refresh runs the command again.
-def test_refresh_runs_the_command_again(mount, pg, password, command, runs):
-    m = mount(db=pg_spec(pg, password_command=[command(f"echo '{password}'")]))
+def test_refresh_runs_the_command_again(mount, server, password, command, runs):
+    m = mount(db=without(server, password_command=[command(f"echo '{password}'")]))
     for _ in range(3):
         assert m.query("select 1 as a;").out == "a\n1\n"
     assert runs() == 1
@@ -232,8 +242,8 @@ def test_refresh_runs_the_command_again(mount, pg, password, command, runs):
 
 
 # A server that refuses makes the value worth nothing: the next login asks anew.
-def test_a_refused_password_is_obtained_anew(mount, pg, password, command, runs):
-    m = mount(db=pg_spec(pg, password_command=[command("echo wrong")]))
+def test_a_refused_password_is_obtained_anew(mount, server, password, command, runs):
+    m = mount(db=without(server, password_command=[command("echo wrong")]))
     assert "Permission denied" in bash(m, WRITE).err
     assert creds(m)["state"] == "failed\n"
     assert runs() == 1
@@ -246,7 +256,7 @@ def test_a_refused_password_is_obtained_anew(mount, pg, password, command, runs)
 
 def test_a_refresh_that_fails_says_why(mount, pg, password, secret_file):
     path = secret_file(password)
-    m = mount(db=pg_spec(pg, password_file=path))
+    m = mount(db=without(pg, password_file=path))
     bash(m, REFRESH).check()
     assert creds(m)["state"] == "valid\n"
 
@@ -285,7 +295,7 @@ BY_HAND = "(run it by hand as the user who mounted)"
 )
 def test_a_command_that_fails_is_ekeyrejected(mount, pg, command, script, why):
     path = command(script)
-    m = mount(db=pg_spec(pg, password_command=[path]))
+    m = mount(db=without(pg, password_command=[path]))
 
     refused = bash(m, WRITE)
 
@@ -299,7 +309,7 @@ def test_a_command_that_fails_is_ekeyrejected(mount, pg, command, script, why):
 # 30 s are the limit; what the program started goes with it.
 @pytest.mark.timeout(90)
 def test_a_command_that_hangs_is_ended_after_30_seconds(mount, pg, command, runs):
-    m = mount(db=pg_spec(pg, password_command=[command("sleep 600 & sleep 600")]))
+    m = mount(db=without(pg, password_command=[command("sleep 600 & sleep 600")]))
 
     waiting = m.start_sh(WRITE, shell="bash")
     wait_for(lambda: runs() == 1, "the command runs")
@@ -316,7 +326,7 @@ def test_a_command_that_hangs_is_ended_after_30_seconds(mount, pg, command, runs
 # the command with it.
 def test_a_refresh_can_be_interrupted(mount, pg, command, runs, test_dir):
     script = 'echo $$ >"$(dirname "$0")/pid"; sleep 600'
-    m = mount(db=pg_spec(pg, password_command=[command(script)]))
+    m = mount(db=without(pg, password_command=[command(script)]))
     waiting = m.start_sh(f"exec 2>/dev/null; {REFRESH}", shell="bash")
     wait_for(lambda: runs() == 1, "the command runs")
     waiting.wait_parked()
@@ -331,14 +341,14 @@ def test_a_refresh_can_be_interrupted(mount, pg, command, runs, test_dir):
 
 
 # Reading creds/ never connects to anything, and never runs the command.
-def test_reading_creds_obtains_nothing(mount, pg, command, runs):
-    m = mount(db=pg_spec(pg, password_command=[command("echo x")], tcp=True))
+def test_reading_creds_obtains_nothing(mount, server, command, runs):
+    m = mount(db=without(server, password_command=[command("echo x")], tcp=True))
 
     for _ in range(3):
         m.sh('cd "$C/creds"; cat state source user error status.json').check()
 
     assert runs() == 0
-    assert pg.activity() == []
+    assert server.activity() == []
 
 
 ALONE = """
@@ -361,8 +371,8 @@ def test_the_command_runs_alone(mount, pg, password, test_dir):
     (test_dir / "seen.password").write_text(password)
     argv = ["/usr/bin/python3", "-c", ALONE, str(seen), "$HOME", "a b", "*"]
     m = mount(
-        db=pg_spec(pg, password_command=argv),
-        other=pg_spec(pg, password_env="OTHER_PASSWORD"),
+        db=without(pg, password_command=argv),
+        other=without(pg, password_env="OTHER_PASSWORD"),
         env={"OTHER_PASSWORD": "not-for-the-command", "FOR_ALL": "yes"},
     )
 
@@ -401,8 +411,12 @@ def test_the_command_runs_alone(mount, pg, password, test_dir):
             " supported yet: give password_file, password_env, password_command"
             " or password_plain",
         ),
-        ({"type": "mysql"}, 'type: "mysql" is not supported yet'),
-        ({"type": "mariadb-rds"}, 'type: "mariadb-rds" is not supported yet'),
+        (
+            {"type": "mariadb-rds"},
+            "type: mariadb-rds without a password logs in by IAM, which is not"
+            " supported yet: give password_file, password_env, password_command"
+            " or password_plain",
+        ),
         (
             {"password_plain": "a", "password_env": "B"},
             "password_env: password_plain is given already, and exactly one is used",
@@ -432,7 +446,7 @@ def test_what_is_no_source_of_a_password_is_a_spec_error(
     connfs, pg, test_dir, fields, why
 ):
     path = test_dir / "spec.json"
-    path.write_text(json.dumps({"conn_id": "db", **pg_spec(pg, **fields)}))
+    path.write_text(json.dumps({"conn_id": "db", **without(pg, **fields)}))
     path.chmod(0o600)
 
     checked = connfs("--check", path)
@@ -442,7 +456,7 @@ def test_what_is_no_source_of_a_password_is_a_spec_error(
 
 def test_the_name_of_a_parameter_is_never_sent(mount, pg):
     m = mount(
-        good=pg.spec(), db=pg_spec(pg, password=pg.passwords["app"], type="postgres")
+        good=pg.spec(), db=without(pg, password=pg.passwords["app"], type="postgres")
     )
 
     assert m.sh('ls "$M"').check().lines == ["README", "good"]
@@ -470,7 +484,7 @@ def test_what_others_can_write_is_refused(connfs, pg, test_dir, secret_file, key
     secret = secret_file("x", 0o722)
     value = [secret] if key == "password_command" else secret
     path = test_dir / "spec.json"
-    path.write_text(json.dumps({"conn_id": "db", **pg_spec(pg, **{key: value})}))
+    path.write_text(json.dumps({"conn_id": "db", **without(pg, **{key: value})}))
     path.chmod(0o600)
 
     checked = connfs("--check", path)

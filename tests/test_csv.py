@@ -9,24 +9,27 @@ import struct
 
 import pytest
 
-import servers
+import engines
 from csv_values import NASTY, copy_of
-
-
+from mariadb import literal
 
 @pytest.fixture
 def sqlite(test_dir):
-    return servers.SqliteEngine(test_dir / "test.db")
+    return engines.SqliteEngine(test_dir / "test.db")
 
 
 # Sessions are always UTF-8, whatever a script asks for.
 def test_client_encoding_stays_utf8(mount, pg, database):
     m = mount(db=pg.spec(database=database))
 
-    m.query("set client_encoding = 'latin1';\nselect 'é' as a;")
-    again = m.query("select 'é€' as a;").check()
+    got = m.sh(
+        "echo \"set client_encoding = 'latin1';\" >$C/query.sql\n"
+        "echo \"begin; select 'é€' as a;\" >$C/query.sql; cat $C/result.csv\n"
+        "echo \"set client_encoding = 'latin1'; select x;\" >$C/query.sql\n"
+        "echo \"rollback; select 'é€' as a;\" >$C/query.sql; cat $C/result.csv"
+    )
 
-    assert again.out == "a\né€\n"
+    assert got.out == "a\né€\n" * 2
 
 
 COLUMN_NAMES = [
@@ -120,11 +123,10 @@ def test_wide_rows_are_printed_as_copy_does(mount, pg, database, width):
                                    "select i, v, v as w from nasty order by i"])
 def test_texts_are_quoted_alike_by_all_engines(mount, pg, engine, database, query):
     rows = [(i, v) for i, v in enumerate(NASTY)]
-    values = ",".join(
-        f"({i}, {'null' if v is None else sql_text(v)})" for i, v in rows
-    )
-    make = f"create table nasty (i int, v text); insert into nasty values {values};"
-    engine_script(engine, make)
+    text = {"postgres": sql_text, "mariadb": literal, "sqlite": sql_text}[engine.name]
+    values = ",".join(f"({i}, {'null' if v is None else text(v)})" for i, v in rows)
+    engine.sql(f"create table nasty (i int, v {engine.text})")
+    engine.sql(f"insert into nasty values {values}")
     m = mount(db=engine.spec())
 
     got = m.query(query + ";").check().stdout
@@ -134,13 +136,6 @@ def test_texts_are_quoted_alike_by_all_engines(mount, pg, engine, database, quer
 
 def sql_text(value):
     return "'" + value.replace("'", "''") + "'"
-
-
-def engine_script(engine, text):
-    if engine.name == "sqlite":
-        engine.file.script(text)
-    else:
-        engine.server.psql(text=text, database=engine.database, user="app")
 
 
 def cell(value, alone):
@@ -203,9 +198,9 @@ def escape(value):
 # Whatever the texts are: connfs and COPY agree, and a CSV reader gets back
 # what was put in. One width makes rows of a single column.
 @pytest.mark.parametrize("width", [1, 2, 7])
-@pytest.mark.parametrize("kind", ["postgres", "sqlite"])
+@pytest.mark.parametrize("kind", engines.ALL)
 def test_random_texts_are_printed_as_copy_does(
-    mount, pg, database, test_dir, kind, width
+    mount, pg, database, request, test_dir, kind, width
 ):
     rng = random.Random(f"{width}")
     rows = random_rows(rng, 4000, width)
@@ -215,6 +210,8 @@ def test_random_texts_are_printed_as_copy_does(
     spec = pg.spec(database=database)
     if kind == "sqlite":
         spec = sqlite_of_rows(test_dir / "rows.db", width, rows)
+    elif kind == "mariadb":
+        spec = mariadb_of_rows(request, width, rows)
     m = mount(db=spec)
 
     got = m.query(query + ";").check().stdout
@@ -223,6 +220,23 @@ def test_random_texts_are_printed_as_copy_does(
     read = list(csv.reader(io.StringIO(got.decode(), newline="")))[1:]
     # A line of nothing is a NULL that stands alone; csv has no cell for it.
     assert read == [[v or "" for v in row] if row != [None] else [] for row in rows]
+
+
+def mariadb_of_rows(request, width, rows):
+    server = request.getfixturevalue("mariadb")
+    where = request.getfixturevalue("mariadb_database")
+    columns = ", ".join(f"c{i} mediumtext" for i in range(width))
+    values = (
+        ",".join([str(i)] + ["null" if v is None else literal(v) for v in row])
+        for i, row in enumerate(rows)
+    )
+    server.sql(
+        f"create table r (i int primary key, {columns});"
+        f"insert into r values ({'),('.join(values)});",
+        where,
+        "app",
+    )
+    return server.spec(database=where)
 
 
 def sqlite_of_rows(path, width, rows):
@@ -268,6 +282,31 @@ def test_doubles_of_sqlite_are_printed_as_postgres_does(mount, pg, database, tes
         db.executemany("insert into d values (?, ?)", enumerate(values))
     db.close()
     m = mount(db={"type": "sqlite3", "enabled": True, "host": str(test_dir / "d.db")})
+
+    got = m.query("select v from d order by i;").check().stdout
+
+    assert got == copy_of(pg, database, "select v from d order by i")
+
+
+# And MariaDB's, which prints up to 17 digits of its own.
+def test_doubles_of_mariadb_are_printed_as_postgres_does(
+    mount, pg, database, mariadb, mariadb_database
+):
+    values = random_doubles(random.Random("doubles"))
+    values = [v for v in values if abs(v) != float("inf")]
+    text = "".join(f"{i}\t{v!r}\n" for i, v in enumerate(values))
+    pg.psql(
+        text=f"create table d (i int, v float8); copy d from stdin;\n{text}\\.\n",
+        database=database,
+        user="app",
+    )
+    rows = ",".join(f"({i},{v!r})" for i, v in enumerate(values))
+    mariadb.sql(
+        f"create table d (i int primary key, v double); insert into d values {rows};",
+        mariadb_database,
+        "app",
+    )
+    m = mount(db=mariadb.spec(database=mariadb_database))
 
     got = m.query("select v from d order by i;").check().stdout
 

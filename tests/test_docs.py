@@ -47,6 +47,46 @@ def test_links_lead_somewhere(path):
     assert not broken
 
 
+def indented_blocks(path, heading):
+    """The commands of a section, as they stand."""
+    section = path.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", section, re.M)
+    return [re.sub("^    ", "", block, flags=re.M) for block in blocks]
+
+
+@pytest.fixture
+def shop(mount, pg, database):
+    """run(commands) of the documents, on a mount at /conn with a shop."""
+    pg.sql(
+        "create table orders (id int, day date);"
+        "insert into orders values (1, '2019-05-01'), (2, '2025-05-01');"
+        "create table customers (name text); insert into customers"
+        " values ('O''Brien'), ('Smith')",
+        *[database, "app"],
+    )
+    m = mount(shop=pg.spec(database=database))
+
+    def run(commands):
+        return m.sh(commands.replace("/conn/", f"{m.mnt}/"), shell="bash").check()
+
+    return run
+
+
+# What somebody new would type first.
+def test_the_examples_of_the_readme_run(shop):
+    blocks = indented_blocks(ROOT / "README.md", "Beyond one statement")
+
+    outputs = [shop(block).lines for block in blocks]
+
+    assert outputs == [["name", "O'Brien"], ["count", "1"], ["count", "2"]]
+
+
+def test_the_example_of_a_session_runs(shop):
+    (block,) = indented_blocks(ROOT / "docs/sessions.md", "A session of your own")
+
+    assert shop(block).lines == ["count", "2"]
+
+
 def test_readme_has_the_two_commands():
     readme = (ROOT / "README.md").read_text()
 

@@ -59,13 +59,22 @@ def test_context_of_a_function(shop):
     assert outcome.error.endswith("ERRNO:  EINVAL\n")
 
 
-def test_severity_of_a_refused_login(mount, pg):
-    m = mount(db=pg.spec(database="nowhere"))
+REFUSALS = {
+    "postgres": ("3D000", 'database "nowhere" does not exist'),
+    "mariadb": (
+        "42000",
+        "Access denied for user 'app'@'%' to database 'nowhere'",
+    ),
+}
+
+
+def test_severity_of_a_refused_login(mount, server):
+    m = mount(db=server.spec(database="nowhere"))
 
     outcome = run_text(m, "select 1;")
 
-    assert "3D000" in outcome.error
-    assert 'database "nowhere" does not exist' in outcome.error
+    code, message = REFUSALS[server.name]
+    assert code in outcome.error and message in outcome.error
 
 
 # Line and column are those of the user's own text, not of the statement.
@@ -99,6 +108,59 @@ def test_position_in_the_users_text(shop, text, line, column, quoted, indent, si
     assert ("\t" in lines[3]) == ("\t" in quoted)
 
 
+# MariaDB says where for what its parser does not understand, and quotes the text
+# from there on.
+MARIADB_POSITIONS = [
+    ("select 1;\n\n  selec 2 from t;\n", 3, 3, "selec 2 from t", 0),
+    ("select 1; select 1 from from t;", 1, 25, "select 1 from from t", 14),
+    ("-- é\nselect 'ä€😀' 'x' y z;", 2, 20, "select 'ä€😀' 'x' y z", 19),
+    ("select\n1,\n\tfrom t\n;", 3, 2, "\tfrom t", 0),
+]
+
+
+@pytest.mark.parametrize("text, line, column, quoted, indent", MARIADB_POSITIONS)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_position_on_mariadb(
+    mount, mariadb, mariadb_database, text, line, column, quoted, indent, size
+):
+    m = mount(db=mariadb.spec(database=mariadb_database))
+    data = text.encode()
+
+    outcome = run_text(m, *(data[i : i + size] for i in range(0, len(data), size)))
+
+    lines = outcome.error.split("\n")
+    assert lines[0].startswith("ERROR:  1064 (42000): You have an error in your SQL")
+    assert lines[1] == f"LINE {line}, column {column}:"
+    assert lines[2] == "  " + quoted
+    assert lines[3] == "  " + ("\t" if "\t" in quoted else " " * indent) + "^"
+
+
+# It may quote half a character: what is shown is UTF-8 all the same.
+def test_a_text_that_the_server_cuts_within_a_character(
+    mount, mariadb, mariadb_database
+):
+    m = mount(db=mariadb.spec(database=mariadb_database))
+
+    for n in range(4):
+        outcome = run_text(m, f"select 1 fro '{'x' * n}{'€😀' * 60}';")
+
+        assert outcome.error.startswith("ERROR:  1064 (42000): You have an error")
+        assert outcome.status["message"].startswith("You have an error")
+
+
+def test_warnings_of_mariadb_are_kept(mount, mariadb, mariadb_database):
+    m = mount(db=mariadb.spec(database=mariadb_database))
+
+    dropped = run_text(m, "drop table if exists nowhere;")
+    divided = run_text(m, "select 1 / 0 as a;")
+
+    assert dropped.status["notices"] == [
+        f"NOTE:  Unknown table '{mariadb_database}.nowhere' (1051)"
+    ]
+    assert divided.csv == "a\n\n"
+    assert divided.status["notices"] == ["WARNING:  Division by 0 (1365)"]
+
+
 def test_position_on_sqlite(mount, sqlite):
     m = mount(db=sqlite.spec())
 
@@ -120,29 +182,36 @@ FIELDS = [
 ]  # fmt: skip
 
 
-def test_status_of_a_query(shop, pg, database):
-    outcome = run_text(
-        shop, "select 1; select id, name as \"a,b\" from t, generate_series(1, 3);"
-    )
+COLUMN_TYPES = {"postgres": ["int4", "text"], "mariadb": ["int", "text"]}
+
+
+def test_status_of_a_query(mount, server):
+    server.sql("create table t (id integer primary key, name text)")
+    m = mount(db=server.spec())
+
+    outcome = run_text(m, "select 1; select id, name as a_b from t t1;")
 
     status = outcome.status
     assert list(status) == FIELDS
     assert status["state"] == "done"
-    assert status["statement"] == (
-        'select id, name as "a,b" from t, generate_series(1, 3)'
-    )
+    assert status["statement"] == "select id, name as a_b from t t1"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", status["started_at"])
-    assert (status["rows"], status["bytes"]) == (0, len('id,"a,b"\n'))
+    assert (status["rows"], status["bytes"]) == (0, len("id,a_b\n"))
     assert status["complete"] is True
     assert status["command"] == "SELECT 0"
     assert status["result_sets"] == 2
+    types = COLUMN_TYPES[server.name]
     assert status["columns"] == [
-        {"name": "id", "type": "int4"},
-        {"name": "a,b", "type": "text"},
+        {"name": "id", "type": types[0]},
+        {"name": "a_b", "type": types[1]},
     ]
     assert (status["sqlstate"], status["message"]) == (None, None)
     assert status["application_name"] == "connfs-root-python3"
-    assert f"[{status['server_pid']}] app connfs-root-python3: " in pg.log
+    (session,) = server.activity()
+    assert (session[0], session[2]) == (
+        str(status["server_pid"]),
+        "connfs-root-python3",
+    )
 
 
 def test_status_of_an_update(table):

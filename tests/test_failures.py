@@ -2,15 +2,19 @@
 """What went wrong, as an errno, in `error` and in status.json: design 5."""
 
 import contextlib
+import re
 import sqlite3
 
 import pytest
 
 import servers
 from clients import wait_for
+from engines import MariadbEngine
+from locks import TableLock
 from programs import run_text
 
 TABLES = """
+create table t2 (s varchar(3) primary key);
 create table t (n integer primary key, m integer not null check (m > 0),
     s varchar(3) references t2 (s));
 insert into t2 values ('abc');
@@ -20,29 +24,28 @@ insert into t values (1, 1, 'abc');
 
 @pytest.fixture
 def tables(mount, engine):
-    engine.sql("create table t2 (s varchar(3) primary key)")
     for text in TABLES.strip().split(";")[:-1]:
         engine.sql(text)
-    return mount(db=engine.spec(init_sql=INIT[engine.name]))
+    return mount(db=engine.spec(init_sql=INIT.get(engine.name)))
 
 
-INIT = {"postgres": None, "sqlite": "pragma foreign_keys = on"}
+INIT = {"sqlite": "pragma foreign_keys = on"}
 
-# Statement, errno, and the code of PostgreSQL and of SQLite.
-BOTH = [
-    ("selec 1", "EINVAL", "42601", "SQLITE_ERROR"),
-    ("select 1 from", "EINVAL", "42601", "SQLITE_ERROR"),
-    ("select * from nowhere", "EINVAL", "42P01", "SQLITE_ERROR"),
-    ("select nothing from t", "EINVAL", "42703", "SQLITE_ERROR"),
-    ("select nothing(1)", "EINVAL", "42883", "SQLITE_ERROR"),
-    ("create table t (n integer)", "EINVAL", "42P07", "SQLITE_ERROR"),
-    ("insert into t values (1, 1, 'abc')", "EEXIST", "23505",
+# Statement, errno, and the code of each engine.
+ALL = [
+    ("selec 1", "EINVAL", "42601", "1064 (42000)", "SQLITE_ERROR"),
+    ("select 1 from", "EINVAL", "42601", "1064 (42000)", "SQLITE_ERROR"),
+    ("select * from nowhere", "EINVAL", "42P01", "1146 (42S02)", "SQLITE_ERROR"),
+    ("select nothing from t", "EINVAL", "42703", "1054 (42S22)", "SQLITE_ERROR"),
+    ("select nothing(1)", "EINVAL", "42883", "1305 (42000)", "SQLITE_ERROR"),
+    ("create table t (n integer)", "EINVAL", "42P07", "1050 (42S01)", "SQLITE_ERROR"),
+    ("insert into t values (1, 1, 'abc')", "EEXIST", "23505", "1062 (23000)",
      "SQLITE_CONSTRAINT_PRIMARYKEY"),
-    ("insert into t values (2, null, 'abc')", "EEXIST", "23502",
+    ("insert into t values (2, null, 'abc')", "EEXIST", "23502", "1048 (23000)",
      "SQLITE_CONSTRAINT_NOTNULL"),
-    ("insert into t values (2, 0, 'abc')", "EEXIST", "23514",
+    ("insert into t values (2, 0, 'abc')", "EEXIST", "23514", "4025 (23000)",
      "SQLITE_CONSTRAINT_CHECK"),
-    ("insert into t values (2, 2, 'xyz')", "EEXIST", "23503",
+    ("insert into t values (2, 2, 'xyz')", "EEXIST", "23503", "1452 (23000)",
      "SQLITE_CONSTRAINT_FOREIGNKEY"),
 ]
 
@@ -66,6 +69,29 @@ POSTGRES = [
     ("do $$ begin raise internal_error; end $$", "EIO", "XX000"),
     ("copy t2 from stdin", "EOPNOTSUPP", None),
     ("select repeat('x', 2000000000)", "EFBIG", "54000"),
+]
+
+MARIADB = [
+    ("insert into t (n, m) values (2, 1 / 0)", "EINVAL", "1365 (22012)"),
+    ("insert into t (n, m) values ('x', 1)", "EINVAL", "1366 (22007)"),
+    ("insert into t values (2, 2, 'four')", "EINVAL", "1406 (22001)"),
+    ("insert into t (n, m) values (5000000000, 1)", "EINVAL", "1264 (22003)"),
+    ("select 9223372036854775807 + 1", "EINVAL", "1690 (22003)"),
+    ("select * from mysql.user", "EACCES", "1142 (42000)"),
+    ("create database other", "EACCES", "1044 (42000)"),
+    ("use mysql", "EACCES", "1044 (42000)"),
+    ("drop table nowhere", "EINVAL", "1051 (42S02)"),
+    ("set transaction read only; start transaction; insert into t2 values ('x')",
+     "EACCES", "1792 (25006)"),
+    ("set max_statement_time = 0.02; select sleep(600)", "ETIMEDOUT",
+     "1969 (70100)"),
+    ("signal sqlstate '45000' set message_text = 'mine'", "EIO", "1644 (45000)"),
+    ("signal sqlstate '40001' set message_text = 'mine'", "EAGAIN", "1644 (40001)"),
+    ("signal sqlstate '23000' set message_text = 'mine'", "EEXIST", "1644 (23000)"),
+    ("load data local infile '/etc/hostname' into table t2", "EOPNOTSUPP",
+     "4166 (HY000)"),
+    ("load data infile '/etc/hostname' into table t2", "EACCES", "1045 (28000)"),
+    ("select 1 into outfile '/tmp/connfs-out'", "EACCES", "1227 (42000)"),
 ]
 
 SQLITE = [
@@ -99,21 +125,24 @@ def check_failure(m, text, code, state):
 
 # The writer and whoever opens the result get the same errno, and `error` has
 # the server's words.
-@pytest.mark.parametrize("text, code, postgres, sqlite", BOTH)
-def test_errno_of_a_failure(tables, engine, text, code, postgres, sqlite):
-    check_failure(tables, text, code, postgres if engine.name == "postgres" else sqlite)
+@pytest.mark.parametrize("text, code, on_postgres, on_mariadb, on_sqlite", ALL)
+def test_errno_of_a_failure(
+    tables, engine, text, code, on_postgres, on_mariadb, on_sqlite
+):
+    states = {"postgres": on_postgres, "mariadb": on_mariadb, "sqlite": on_sqlite}
+    check_failure(tables, text, code, states[engine.name])
 
 
-@pytest.fixture
-def pg_tables(mount, pg, database):
-    text = "create table t2 (s varchar(3) primary key);" + TABLES
-    pg.sql(text, database=database, user="app")
-    return mount(db=pg.spec(database=database))
+OWN = {"postgres": POSTGRES, "mariadb": MARIADB, "sqlite": SQLITE}
 
 
-@pytest.mark.parametrize("text, code, state", POSTGRES)
-def test_errno_of_a_failure_of_postgres(pg_tables, text, code, state):
-    check_failure(pg_tables, text, code, state)
+@pytest.mark.parametrize(
+    "engine, text, code, state",
+    [(kind, *case) for kind, cases in OWN.items() for case in cases],
+    indirect=["engine"],
+)
+def test_errno_of_a_failure_that_is_an_engines_own(tables, text, code, state):
+    check_failure(tables, text, code, state)
 
 
 @pytest.fixture
@@ -121,27 +150,19 @@ def sqlite(test_dir):
     return servers.Sqlite(test_dir / "test.db")
 
 
-@pytest.mark.parametrize("text, code, state", SQLITE)
-def test_errno_of_a_failure_of_sqlite(mount, sqlite, text, code, state):
-    sqlite.script("create table t2 (s varchar(3) primary key);" + TABLES)
-    m = mount(db=sqlite.spec())
-
-    check_failure(m, text, code, state)
-
-
 # A read-only connection refuses, whatever the role may do.
 def test_read_only_connection_refuses_to_write(mount, engine):
     engine.sql("create table t (n integer)")
     m = mount(db=engine.spec(read_only=True))
 
-    outcome = check_failure(
-        m,
-        "insert into t values (1)",
-        "EACCES",
-        "25006" if engine.name == "postgres" else "SQLITE_READONLY",
-    )
+    state = {
+        "postgres": "25006",
+        "mariadb": "1792 (25006)",
+        "sqlite": "SQLITE_READONLY",
+    }[engine.name]
+    outcome = check_failure(m, "insert into t values (1)", "EACCES", state)
 
-    assert "read" in outcome.error
+    assert "read" in outcome.error.lower()
     assert engine.sql("select n from t") == []
     assert run_text(m, "select 5 as a;").csv == "a\n5\n"
 
@@ -172,13 +193,10 @@ def test_a_locked_sqlite_file_is_eagain(mount, sqlite):
 
 
 # Two transactions that lock each other's rows: one of them is told.
-def test_a_real_deadlock_is_eagain(mount, pg, database):
-    pg.sql(
-        "create table t (n integer, m integer); insert into t values (1, 0), (2, 0)",
-        database=database,
-        user="app",
-    )
-    m = mount(db=pg.spec(database=database))
+def test_a_real_deadlock_is_eagain(mount, server):
+    server.sql("create table t (n integer primary key, m integer)")
+    server.sql("insert into t values (1, 0), (2, 0)")
+    m = mount(db=server.spec())
     script = (
         "echo 'begin; update t set m = 1 where n = {0};' > $C/query.sql\n"
         "echo locked; read go\n"
@@ -197,8 +215,25 @@ def test_a_real_deadlock_is_eagain(mount, pg, database):
     flag.touch()
     ends = sorted(client.wait().lines[1] for client in both)
 
-    assert ends == ["ERROR:  40P01: deadlock detected", "done"]
-    assert pg.sql("select sum(m) from t", database=database) == [("2",)]
+    said = {
+        "postgres": "ERROR:  40P01: deadlock detected",
+        "mariadb": "ERROR:  1213 (40001): Deadlock found when trying to get lock; try"
+        " restarting transaction",
+    }
+    assert ends == [said[server.name], "done"]
+    assert server.sql("select sum(m) from t") == [("2",)]
+
+
+# Somebody else's lock is not waited for without end.
+def test_a_lock_that_is_waited_for_too_long_is_eagain(mount, mariadb, mariadb_database):
+    engine = MariadbEngine(mariadb, mariadb_database)
+    engine.sql("create table t (n integer primary key)")
+    m = mount(db=engine.spec())
+    with TableLock(engine):
+        outcome = run_text(m, "set lock_wait_timeout = 1; select * from t;")
+
+    assert outcome.writes == ["EAGAIN"]
+    assert "Lock wait timeout exceeded" in outcome.error
 
 
 def test_a_real_serialization_failure_is_eagain(mount, pg, database):
@@ -225,10 +260,30 @@ def test_a_real_serialization_failure_is_eagain(mount, pg, database):
 
 
 # The pool of the server is full, not the user's statement wrong.
-def test_too_many_connections_is_eagain(mount, pg):
-    pg.create_user("crowded")
-    pg.sql("alter role crowded connection limit 1")
-    m = mount(db=pg.spec(user="crowded"))
+@pytest.mark.parametrize(
+    "server, limit, state, said",
+    [
+        (
+            "postgres",
+            "alter role crowded connection limit 1",
+            "53300",
+            'too many connections for role "crowded"',
+        ),
+        (
+            "mariadb",
+            "alter user crowded with max_user_connections 1",
+            "42000",
+            "has exceeded the 'max_user_connections' resource",
+        ),
+    ],
+    indirect=["server"],
+)
+def test_too_many_connections_is_eagain(mount, server, limit, state, said):
+    if "crowded" not in server.passwords:
+        server.create_user("crowded")
+    server.create_database("crowd", owner="crowded")
+    server.server.sql(limit)
+    m = mount(db=server.server.spec(user="crowded", database="crowd"))
     flag = m.dir / "go"
     first = m.start_sh(
         "echo 'select 1;' > $C/query.sql; echo in;"
@@ -240,10 +295,12 @@ def test_too_many_connections_is_eagain(mount, pg):
 
     flag.touch()
     first.wait().check()
+    server.wait_until_idle()
+    server.server.drop_database("crowd")
     assert outcome.writes == ["EAGAIN"]
     assert outcome.result == "EAGAIN"
-    assert outcome.status["sqlstate"] == "53300"
-    assert 'too many connections for role "crowded"' in outcome.error
+    assert outcome.status["sqlstate"] == state
+    assert said in outcome.error
 
 
 # connfs's own timer, and the server's that it sets: one errno.
@@ -256,7 +313,7 @@ def test_statement_timeout_is_etimedout(mount, engine):
     assert outcome.result == "ETIMEDOUT"
     assert outcome.status["state"] == "failed"
     assert 300 <= outcome.status["elapsed_ms"] < 5000
-    assert "timeout" in outcome.error
+    assert re.search("timeout|max_statement_time", outcome.error)
     assert run_text(m, "select 5 as a;").csv == "a\n5\n"
 
 
@@ -278,17 +335,14 @@ def test_statement_timeout_cuts_a_result_loudly(mount, engine):
 # A row over max_row is refused, never cut.
 def test_a_row_over_max_row_is_efbig(mount, engine):
     m = mount(db=engine.spec(), settings={"max_row": 100000})
-    wide = {
-        "postgres": "select repeat('x', {}) as a",
-        "sqlite": "select printf('%.{}c', 'x') as a",
-    }[engine.name]
 
-    outcome = run_text(m, wide.format(100001) + ";")
+    outcome = run_text(m, f"select {engine.repeat(100001)} as a;")
 
     assert outcome.writes == ["EFBIG"]
     assert outcome.result == "EFBIG"
     assert "max_row" in outcome.error or "100000" in outcome.error
-    assert run_text(m, wide.format(90000) + ";").csv == "a\n" + 90000 * "x" + "\n"
+    fits = run_text(m, f"select {engine.repeat(90000)} as a;")
+    assert fits.csv == "a\n" + 90000 * "x" + "\n"
 
 
 # Nothing has run: there is nothing to be seen, and `error` says how to share.

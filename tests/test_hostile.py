@@ -146,10 +146,8 @@ def test_the_daemon_ends_while_a_callers_memory_is_locked(
 # exec closes query.sql: that FLUSH runs the statement, and until it is answered
 # the kernel holds a lock of the process that reading its /proc files waits for.
 # Neither others nor relatives of the process may be held up by it.
-def test_exec_with_query_sql_open_does_not_freeze_the_mount(
-    mount, pg, database, test_dir
-):
-    m = mount(db=pg.spec(database=database, access=EVERYONE))
+def test_exec_with_query_sql_open_does_not_freeze_the_mount(mount, server, test_dir):
+    m = mount(db=server.spec(access=EVERYONE))
     door = Door(test_dir / "door")
     code = """
 import os
@@ -161,11 +159,11 @@ if os.fork() == 0:
     open(C + "/cancel", "w").write("1")
     os._exit(0)
 fd = os.open(C + "/query.sql", os.O_WRONLY | os.O_CLOEXEC)
-os.write(fd, b"select pg_sleep(600)")
+os.write(fd, os.environb[b"SLOW"])
 os.execv("/bin/echo", ["echo", "went on"])
 """
-    client = m.start_python(code, env={"DOOR": str(door)})
-    pg.wait_until_running("pg_sleep")
+    client = m.start_python(code, env={"DOOR": str(door), "SLOW": server.slow})
+    server.wait_until_running("sleep(600")
 
     for uid in [None, 20001]:
         done = m.query("select 5 as n;", uid=uid, timeout=5).check()

@@ -150,6 +150,7 @@ def test_directories_on_the_way_are_seen_with_what_is_below(mount, db):
     assert seen == [
         *[".", "./east", "./east/dev", "./east/dev/creds"],
         "./east/dev/results",
+        "./east/dev/sessions",
     ]
     assert outside.rc == 2
     assert "No such file or directory" in outside.err
@@ -427,28 +428,38 @@ def test_client_json_of_a_container(mount, db, busybox):
     assert (said["comm"], said["exe"]) == ("cat", "/bin/busybox")
 
 
+ASK_NAME = {
+    "postgres": "select current_setting('application_name') as name;",
+    "mariadb": "select attr_value as name"
+    " from performance_schema.session_account_connect_attrs"
+    " where processlist_id = connection_id() and attr_name = 'program_name';",
+}
+
+
 # A name a process gives itself must not break what is written of it.
-def test_client_json_survives_a_malicious_name(mount, pg, database):
-    m = mount(db=pg.spec(database=database))
+def test_client_json_survives_a_malicious_name(mount, server):
+    m = mount(db=server.spec())
     code = r"""
 import ctypes, json, os, pathlib
 ctypes.CDLL(None).prctl(15, b"a\"b\\c\n'd", 0, 0, 0)
 C = os.environ["C"]
-pathlib.Path(C + "/query.sql").write_text("show application_name;")
+pathlib.Path(C + "/query.sql").write_text(os.environ["ASK"])
 print(json.loads(pathlib.Path(C + "/client.json").read_text())["application_name"])
 print(pathlib.Path(C + "/result.csv").read_text())
 """
 
-    shown, _, result = m.python(code).check().out.partition("\n")
+    env = {"ASK": ASK_NAME[server.name]}
+    shown, _, result = m.python(code, env=env).check().out.partition("\n")
 
     assert shown == "connfs-root-abcd"
-    assert result == "application_name\nconnfs-root-abcd\n\n"
+    assert result == "name\nconnfs-root-abcd\n\n"
 
 
-def app_name(m, **how):
+def app_name(m, server, env=None, **how):
     """What a shell's session is called at the server."""
-    script = 'echo "show application_name;" >"$C/query.sql" && cat "$C/result.csv"'
-    return m.sh(script, **how).check().lines[1]
+    script = 'echo "$ASK" >"$C/query.sql" && cat "$C/result.csv"'
+    env = {"ASK": ASK_NAME[server.name], **(env or {})}
+    return m.sh(script, env=env, **how).check().lines[1]
 
 
 @pytest.mark.parametrize(
@@ -479,48 +490,51 @@ def app_name(m, **how):
         ),
     ],
 )
-def test_the_server_is_told_who_it_is(
-    mount, pg, database, options, fields, env, expected
-):
-    m = mount(db=pg.spec(database=database, **fields), options=options)
+def test_the_server_is_told_who_it_is(mount, server, options, fields, env, expected):
+    m = mount(db=server.spec(**fields), options=options)
 
-    assert app_name(m, env=env) == expected
+    assert app_name(m, server, env=env) == expected
 
 
-def test_without_a_job_user_and_program_name_it(mount, pg, database):
-    m = mount(db=pg.spec(database=database, access={"users": ["games", ALICE]}))
+def test_without_a_job_user_and_program_name_it(mount, server):
+    m = mount(db=server.spec(access={"users": ["games", ALICE]}))
 
-    assert app_name(m, uid=GAMES_UID) == "connfs-games-sh"
-    assert app_name(m, uid=ALICE) == f"connfs-{ALICE}-sh"
+    assert app_name(m, server, uid=GAMES_UID) == "connfs-games-sh"
+    assert app_name(m, server, uid=ALICE) == f"connfs-{ALICE}-sh"
 
 
-# The server keeps 63 bytes: it is cut here, and never within a character.
-def test_a_long_name_is_cut_at_a_character(mount, pg, database):
-    m = mount(db=pg.spec(database=database))
+# PostgreSQL keeps 63 bytes, of which it shows a ? for each that is not ASCII,
+# and MariaDB 512 of all that it is told: it is cut here, and never within a
+# character.
+@pytest.mark.parametrize(
+    "server, kept, shown",
+    [("postgres", 28, "?" * 56), ("mariadb", 124, "\u00e4" * 124)],
+    indirect=["server"],
+)
+def test_a_long_name_is_cut_at_a_character(mount, server, kept, shown):
+    m = mount(db=server.spec())
     script = (
         'echo "select 1;" >"$C/query.sql" && cat "$C/status.json" && exec sleep 600'
     )
-    env = {"LAVA_REALM": "rr", "LAVA_JOB_ID": "\u00e4" * 40}
+    env = {"LAVA_REALM": "rr", "LAVA_JOB_ID": "\u00e4" * 140}
     client = m.start_sh(script, env=env)
 
     wait_for(lambda: client.stdout.endswith(b"}\n"), "status.json is shown")
 
     name = json.loads(client.stdout)["application_name"]
-    assert name == "lv-rr-" + "\u00e4" * 28
-    assert len(name.encode()) == 62
-    # PostgreSQL shows a ? for each byte that is not ASCII.
-    assert [row[2] for row in pg.activity()] == ["lv-rr-" + "?" * 56]
+    assert name == "lv-rr-" + "\u00e4" * kept
+    assert [row[2] for row in server.activity()] == ["lv-rr-" + shown]
 
 
 # A caller's environment is read, but not without end: without a name it goes.
-def test_a_huge_environment_costs_only_the_name(mount, pg, database):
-    m = mount(db=pg.spec(database=database))
+def test_a_huge_environment_costs_only_the_name(mount, server):
+    m = mount(db=server.spec())
     job = {"LAVA_REALM": "prod", "LAVA_JOB_ID": "42"}
     small = {"PAD": "x" * 100_000, **job}
     huge = {**{f"PAD{i}": "x" * 100_000 for i in range(10)}, **job}
 
-    assert app_name(m, env=small) == "lv-prod-42"
-    assert app_name(m, env=huge) == "connfs-root-sh"
+    assert app_name(m, server, env=small) == "lv-prod-42"
+    assert app_name(m, server, env=huge) == "connfs-root-sh"
 
 
 # What is in a caller's environment names it, and never authorises it.

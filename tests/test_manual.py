@@ -57,7 +57,7 @@ def test_every_key_of_a_connection_is_in_the_manual():
     keys = spec_keys()
     later = re.search(r"not supported yet: (.*?)\. ", section("Connections"), re.S)
 
-    assert set(keys.values()) == {"ANY", "LOGIN", "LAX", "UNUSED", "LATER"}
+    assert set(keys.values()) == {"ANY", "LOGIN", "MYSQL", "LAX", "UNUSED", "LATER"}
     assert documented("Connections") == sorted(
         key for key, scope in keys.items() if scope != "LATER"
     )
@@ -71,6 +71,8 @@ def test_every_type_is_in_the_manual_with_its_port():
     ports = dict(re.findall(r"(\w+_PORT) = (\d+)", text))
     libpq = re.findall(r'LIBPQ\("([^"]+)", (\w+),', text)
     accepted = {name: ports[port] for name, port in libpq}
+    mysql = re.findall(r'\bMYSQL\("([^"]+)"', text)
+    accepted |= dict.fromkeys(mysql, ports["MYSQL_PORT"])
     accepted["sqlite3"] = ""
 
     shown = {row[0].strip("`"): row[1] for row in rows("Types")}

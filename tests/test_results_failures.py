@@ -4,24 +4,23 @@
 import pytest
 
 from clients import wait_for
-from gate import Gate
 from readers import SOON, digest, numbers, program, said
 
 
-def divide(m, pg, gate):
+def divide(m, server, gate):
     gate.open()  # and the server fails at a row behind it
 
 
-def cancel(m, pg, gate):
+def cancel(m, server, gate):
     m.sh(
         """awk -F'\\t' '$5 == "streaming" { print $1 }' "$M/.connfs/statements" """
         '>"$M/.connfs/cancel"'
     ).check()
 
 
-def terminate(m, pg, gate):
+def terminate(m, server, gate):
     (pid,) = gate.running()
-    pg.sql(f"select pg_terminate_backend({pid})", database="postgres")
+    server.end_sessions(f"pid = {pid}")
 
 
 FAILURES = {
@@ -34,11 +33,11 @@ FAILURES = {
 # After a failure the next READ fails: a cut result never ends as if it were
 # whole. Rows that came before are delivered.
 @pytest.mark.parametrize("kind", FAILURES)
-def test_a_failure_after_rows_is_not_a_clean_end(mount, pg, kind):
+def test_a_failure_after_rows_is_not_a_clean_end(mount, server, gate, kind):
     fail, errno = FAILURES[kind]
-    g = Gate(pg, rows=3)
-    m = mount(db=pg.spec(), settings=SOON)
-    query = g.query.replace("select i as n", "select 10 / (i - 5) as n")
+    g = gate(rows=3)
+    m = mount(db=server.spec(), settings=SOON)
+    query = g.query_of(server.number_until(5, "i"))
     client = m.start_python(program(f"""
 run({query!r} + ";")
 fd = os.open(RESULT, os.O_RDONLY)
@@ -58,18 +57,17 @@ say('"complete": false' in status, '"complete": true' in status)
     said(client, "reading")
     client.wait_parked()
 
-    fail(m, pg, g)
+    fail(m, server, g)
 
     got = client.wait().check()
     assert got.lines == ["reading", errno, f"{errno} True", "True", "True False"]
 
 
 # The rows before the failure are all there when they were not read before.
-def test_rows_before_a_failure_are_delivered(mount, pg):
-    g = Gate(pg, steps=2, rows=1000)
-    m = mount(db=pg.spec(), settings=SOON)
-    value = "case when i < 1500 then i else 1 / (i - 1500) end"
-    query = g.query.replace("i as n", value)
+def test_rows_before_a_failure_are_delivered(mount, server, gate):
+    g = gate(steps=2, rows=1000)
+    m = mount(db=server.spec(), settings=SOON)
+    query = g.query_of(server.number_until(1500, "i"))
     client = m.start_python(program(f"""
 run({query!r} + ";")
 fd = os.open(RESULT, os.O_RDONLY)
@@ -91,10 +89,10 @@ except OSError as e:
 
 
 # A shell that sees a cut result has to see it in the exit status.
-def test_cat_of_a_result_that_fails_reports_it(mount, pg):
-    g = Gate(pg)
-    m = mount(db=pg.spec(), settings=SOON)
-    query = g.query.replace("select i as n", "select 10 / (i - 6) as n")
+def test_cat_of_a_result_that_fails_reports_it(mount, server, gate):
+    g = gate()
+    m = mount(db=server.spec(), settings=SOON)
+    query = g.query_of(server.number_until(6, "i"))
     client = m.start_sh(
         'echo "$Q;" >"$C/query.sql" && cat "$C/result.csv"', env={"Q": query}
     )

@@ -3,9 +3,8 @@
 
 import pytest
 
-import servers
 from clients import wait_for
-from gate import Gate
+from engines import SqliteEngine
 from readers import SOON
 
 
@@ -56,9 +55,9 @@ def test_results_has_the_last_100(mount, engine):
 
 
 # result.csv is the last so far, while the script still runs.
-def test_results_so_far_can_be_read_while_the_script_runs(mount, pg):
-    g = Gate(pg, opened=0)
-    m = mount(db=pg.spec())
+def test_results_so_far_can_be_read_while_the_script_runs(mount, server, gate):
+    g = gate(opened=0)
+    m = mount(db=server.spec())
     client = m.start_sh(
         'echo "select 1 as a; select 2 as b; select $G as c;" >"$C/query.sql" &'
         ' until [ -e "$C/results/2.csv" ]; do :; done; cat "$C/results/1.csv";'
@@ -106,25 +105,22 @@ LOOKS = [
 # Looking around never connects, and ends: the server is not even there. (The
 # test's time limit is the rule's other half.)
 @pytest.mark.parametrize("how", LOOKS)
-def test_looking_around_never_connects(mount, pg, database, how):
+def test_looking_around_never_connects(mount, server, how):
     unreachable = {"host": "192.0.2.1", "port": 5432}
-    m = mount(
-        db=pg.spec(database=database, application_name="looked"),
-        far=pg.spec(database=database, **unreachable),
-    )
+    before = server.logins()
+    m = mount(db=server.spec(), far=server.spec(**unreachable))
 
     got = m.sh(how, conn="db").check()
     got_far = m.sh(how, conn="far").check()
 
     assert got.elapsed < 5 and got_far.elapsed < 5
-    sessions = "select sessions from pg_stat_database where datname"
-    assert pg.sql(f"{sessions} = '{database}'", database="postgres") == [("0",)]
+    assert server.logins() == before
 
 
 # Not even when there is a result, or one that runs.
-def test_looking_around_does_not_disturb_what_runs(mount, pg):
-    g = Gate(pg)
-    m = mount(db=pg.spec(), settings=SOON)
+def test_looking_around_does_not_disturb_what_runs(mount, server, gate):
+    g = gate()
+    m = mount(db=server.spec(), settings=SOON)
     client = m.start_sh(
         'echo "$Q;" >"$C/query.sql"; ls -lR "$C" >/dev/null; find "$C" -size +0'
         ' >/dev/null; du "$C" >/dev/null; stat -f "$C" >/dev/null; echo looked;'
@@ -140,7 +136,7 @@ def test_looking_around_does_not_disturb_what_runs(mount, pg):
 
 
 def test_results_of_sqlite_survive_a_change_of_the_file(mount, test_dir):
-    engine = servers.SqliteEngine(test_dir / "test.db")
+    engine = SqliteEngine(test_dir / "test.db")
     engine.file.script("create table t as " + engine.series(5))
     m = mount(db=engine.spec())
 

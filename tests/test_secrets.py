@@ -17,14 +17,15 @@ OTHER = 1000
 
 
 @pytest.fixture
-def secrets(pg, test_dir):
+def secrets(server, test_dir):
     """(specs, environment, all secrets): one login for each local source."""
     specs, env, used = {}, {}, []
     for source in ["static", "file", "env", "command"]:
         login = f"secret{source}"
-        if login not in pg.passwords:
-            pg.create_user(login, f"S3cret-{source}-{os.urandom(6).hex()}")
-        password = pg.passwords[login]
+        if login not in server.passwords:
+            server.create_user(login, f"S3cret-{source}-{os.urandom(6).hex()}")
+            server.create_database(login, owner=login)
+        password = server.passwords[login]
         used.append(password)
         if source == "static":
             own = {"password_plain": password}
@@ -40,8 +41,9 @@ def secrets(pg, test_dir):
                 own = {"password_command": ["/bin/cat", str(path)]}
         everyone = {"everyone": True}
         fields = {"password_plain": None, **own, "access": everyone}
-        specs[source] = pg.spec(user=login, **fields)
-        specs[f"tcp-{source}"] = pg.spec(user=login, tcp=True, ssl=True, **fields)
+        own = {"user": login, "database": login, **fields}
+        specs[source] = server.spec(**own)
+        specs[f"tcp-{source}"] = server.spec(tcp=True, ssl=True, **own)
     return specs, env, used
 
 
@@ -63,7 +65,7 @@ def found(secrets, text):
 
 
 @pytest.mark.parametrize("debug", [False, True])
-def test_no_secret_is_seen_anywhere(mount, pg, secrets, debug):
+def test_no_secret_is_seen_anywhere(mount, secrets, debug):
     specs, env, used = secrets
     m = mount(specs, env=env, flags=["-d"] if debug else [])
     m.secrets.update(used)
@@ -85,16 +87,22 @@ def test_no_secret_is_seen_anywhere(mount, pg, secrets, debug):
 
 
 # A refused password is told by the server, in its words, and not by us.
+REFUSALS = {
+    "postgres": 'password authentication failed for user "app"',
+    "mariadb": "Access denied for user 'app'@'127.0.0.1'",
+}
+
+
 @pytest.mark.parametrize("debug", [False, True])
-def test_a_wrong_password_is_not_quoted(mount, pg, debug):
+def test_a_wrong_password_is_not_quoted(mount, server, debug):
     wrong = "Wr0ng-but-a-secret-elsewhere"
     m = mount(
-        db=pg.spec(password_plain=wrong, tcp=True), flags=["-d"] if debug else []
+        db=server.spec(password_plain=wrong, tcp=True), flags=["-d"] if debug else []
     )
 
     ran = m.sh('echo "select 1;" >"$C/query.sql"; cat "$C/error" "$C"/creds/[se]*')
 
-    assert 'password authentication failed for user "app"' in ran.out
+    assert REFUSALS[server.name] in ran.out
     assert found([wrong], ran.stdout + ran.stderr + m.log.encode()) == []
 
 
@@ -281,3 +289,69 @@ def test_no_password_is_found_elsewhere(mount, pg, home, trap):
 
     assert "Permission denied" in refused.err
     assert "no password supplied" in refused.out
+
+
+@pytest.fixture
+def mysql_env(test_dir, trap):
+    """Variables and option files that would lead elsewhere."""
+    home = test_dir / "mysql"
+    home.mkdir()
+    options = (
+        f"[client]\nport={trap.port}\nhost=127.0.0.1\nprotocol=tcp\n"
+        "user=trapuser\npassword=trappassword\ndatabase=trapdb\n"
+        "default-character-set=latin1\ninit-command=set @trap = 1\nssl=1\n"
+        "[client-server]\n[client-mariadb]\n[connfs]\n"
+    )
+    for name in [".my.cnf", "my.cnf"]:
+        (home / name).write_text(options)
+        (home / name).chmod(0o600)
+    return {
+        "HOME": str(home),
+        "MYSQL_HOME": str(home),
+        "MARIADB_HOME": str(home),
+        "MYSQL_HOST": "127.0.0.1",
+        "MYSQL_TCP_PORT": str(trap.port),
+        "MYSQL_UNIX_PORT": str(home / "trap.sock"),
+        "MYSQL_PWD": "trappassword",
+        "MYSQL_PLUGIN_DIR": str(home),
+        "MARIADB_PLUGIN_DIR": str(home),
+        "LIBMYSQL_PLUGIN_DIR": str(home),
+        "LIBMYSQL_PLUGINS": "trap",
+        "LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN": "Y",
+        "MYSQL_GROUP_SUFFIX": "-trap",
+        "USER": "trapuser",
+        "SSL_CERT_FILE": "/nowhere/ca.crt",
+    }
+
+
+# libmariadb reads a dozen variables and four files.
+@pytest.mark.parametrize(
+    "fields", [{}, {"tcp": True}, {"tcp": True, "ssl": True}], ids=str
+)
+def test_nothing_of_libmariadbs_environment_counts(
+    mount, mariadb, mysql_env, trap, fields
+):
+    m = mount(db=mariadb.spec(**fields), env=mysql_env)
+
+    seen = m.query(
+        "select substring_index(user(), '@', 1) as u, database() as d,"
+        " @@character_set_client as c, @@character_set_results as r, @trap as t,"
+        " 'ü€' as x;"
+    )
+
+    assert seen.check().out == "u,d,c,r,t,x\napp,app,utf8mb4,utf8mb4,,ü€\n"
+    assert not trap.called()
+
+
+def test_no_password_of_mariadb_is_found_elsewhere(mount, mariadb, mysql_env):
+    password = mariadb.passwords["app"]
+    (pathlib.Path(mysql_env["HOME"]) / ".my.cnf").write_text(
+        f"[client]\npassword={password}\n"
+    )
+    env = {**mysql_env, "MYSQL_PWD": password}
+    m = mount(db=mariadb.spec(password_plain=None, tcp=True), env=env)
+
+    refused = m.sh('echo "select 1;" >"$C/query.sql"; cat "$C/error"', shell="bash")
+
+    assert "Permission denied" in refused.err
+    assert "(using password: NO)" in refused.out

@@ -9,28 +9,25 @@ import pytest
 
 import clients
 from clients import SCALE, wait_for
+from locks import TableLock
 from programs import run_text
 
 
 @pytest.fixture
-def table(mount, pg, database):
-    """A mount db of a PostgreSQL database with table t (n integer); and
-    what is in it."""
-    pg.sql("create table t (n integer)", database=database, user="app")
-    m = mount(db=pg.spec(database=database))
+def table(mount, server):
+    """A mount db of a database with table t (n integer); and what is in it."""
+    server.sql("create table t (n integer)")
+    m = mount(db=server.spec())
 
     def rows():
-        return [int(n) for (n,) in pg.sql("select n from t", database=database)]
+        return [int(n) for (n,) in server.sql("select n from t")]
 
     return m, rows
 
 
-SLOW_INSERT = "insert into t select 1 from pg_sleep({})"
-
-
 # PEP 475: Python repeats a write that was interrupted by a handled signal. An
 # EINTR for each of a hundred signals would be a hundred INSERTs.
-def test_a_timer_every_10_ms_does_not_repeat_an_insert(table):
+def test_a_timer_every_10_ms_does_not_repeat_an_insert(table, server):
     m, rows = table
 
     result = m.python(
@@ -40,20 +37,20 @@ ticks = []
 signal.signal(signal.SIGALRM, lambda *args: ticks.append(1))
 fd = os.open(os.environ["C"] + "/query.sql", os.O_WRONLY | os.O_TRUNC)
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-written = os.write(fd, b"{SLOW_INSERT.format(0.8)};")
+written = os.write(fd, b"{server.slow_insert(0.8)};")
 signal.setitimer(signal.ITIMER_REAL, 0)
 os.close(fd)
 print(written, len(ticks) > 0)
 """
     )
 
-    assert result.check().out == f"{len(SLOW_INSERT.format(0.8)) + 1} True\n"
+    assert result.check().out == f"{len(server.slow_insert(0.8)) + 1} True\n"
     assert rows() == [1]
 
 
 # The same without semicolon: close() is not repeated, but its FLUSH must not
 # come back early either.
-def test_a_timer_does_not_disturb_a_close(table):
+def test_a_timer_does_not_disturb_a_close(table, server):
     m, rows = table
 
     m.python(
@@ -61,7 +58,7 @@ def test_a_timer_does_not_disturb_a_close(table):
 import os, signal
 signal.signal(signal.SIGALRM, lambda *args: None)
 fd = os.open(os.environ["C"] + "/query.sql", os.O_WRONLY | os.O_TRUNC)
-os.write(fd, b"{SLOW_INSERT.format(0.5)}")
+os.write(fd, b"{server.slow_insert(0.5)}")
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
 os.close(fd)
 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -74,22 +71,25 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 # A handler of the process makes SIGINT, SIGTERM, ... signals as any other:
 # it goes on living, so its statement does.
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1", "SIGQUIT"])
-def test_a_handled_signal_is_not_an_end(table, pg, name):
+def test_a_handled_signal_is_not_an_end(table, server, name):
     m, rows = table
-    writer = m.start_python(
-        f"""
+    with TableLock(server) as lock:
+        writer = m.start_python(
+            f"""
 import os, signal
 signal.signal(signal.{name}, lambda *args: print("handled", flush=True))
 fd = os.open(os.environ["C"] + "/query.sql", os.O_WRONLY | os.O_TRUNC)
-os.write(fd, b"{SLOW_INSERT.format(0.5)};")
+os.write(fd, b"insert into t values (1);")
 os.close(fd)
 """
-    )
-    pg.wait_until_running("pg_sleep")
-    writer.wait_parked()
+        )
+        server.wait_until_running("insert into t")
+        writer.wait_parked()
 
-    for _ in range(3):
-        writer.signal(getattr(signal, name))
+        for _ in range(3):
+            writer.signal(getattr(signal, name))
+        writer.wait_parked()
+        lock.release()
 
     assert set(writer.wait().check().lines) == {"handled"}
     assert rows() == [1]
@@ -108,15 +108,18 @@ def disturb(client, name):
 # job goes on with `fg`.
 @pytest.mark.parametrize("name", HARMLESS)
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_a_parked_write_stays(table, pg, name, shell):
+def test_a_parked_write_stays(table, server, name, shell):
     m, rows = table
-    writer = m.start_sh(
-        f"echo '{SLOW_INSERT.format(0.4)};' > $C/query.sql", shell=shell
-    )
-    pg.wait_until_running("pg_sleep")
-    writer.wait_parked()
+    with TableLock(server) as lock:
+        writer = m.start_sh(
+            "echo 'insert into t values (1);' > $C/query.sql", shell=shell
+        )
+        server.wait_until_running("insert into t")
+        writer.wait_parked()
 
-    disturb(writer, name)
+        disturb(writer, name)
+        writer.wait_parked()
+        lock.release()
 
     writer.wait().check()
     assert rows() == [1]
@@ -130,7 +133,8 @@ def test_a_parked_reader_stays(mount, name):
         settings={"settle_time": 0},
     )
     reader = m.start_sh(
-        f"echo 'rows 2 delay_ms {int(400 * SCALE)};' > $C/query.sql; exec cat $C/result.csv"
+        f"echo 'rows 2 delay_ms {int(400 * SCALE)};' > $C/query.sql;"
+        " exec cat $C/result.csv"
     )
     wait_for(lambda: reader.stdout, "the first row")
     reader.wait_parked()
@@ -142,12 +146,12 @@ def test_a_parked_reader_stays(mount, name):
 
 # bash's echo reports EINTR, and bash gets a SIGCHLD whenever a job ends.
 @pytest.mark.parametrize("shell", ["sh", "bash"])
-def test_the_end_of_a_background_child_cancels_nothing(table, shell):
+def test_the_end_of_a_background_child_cancels_nothing(table, server, shell):
     m, rows = table
 
     result = m.sh(
         "sleep 0.1 & sleep 0.2 & (sleep 0.3; exit 1) &\n"
-        f"echo '{SLOW_INSERT.format(0.5)};' > $C/query.sql && echo fine; wait",
+        f"echo '{server.slow_insert(0.5)};' > $C/query.sql && echo fine; wait",
         shell=shell,
     )
 
@@ -156,11 +160,11 @@ def test_the_end_of_a_background_child_cancels_nothing(table, shell):
 
 
 # The children share the open file of their parent, as shells make it.
-def test_the_end_of_a_child_with_the_file_open_cancels_nothing(table):
+def test_the_end_of_a_child_with_the_file_open_cancels_nothing(table, server):
     m, rows = table
 
     m.sh(
-        "{ sleep 0.1 & sleep 0.2 & echo '" + SLOW_INSERT.format(0.4) + "'; } "
+        "{ sleep 0.1 & sleep 0.2 & echo '" + server.slow_insert(0.4) + "'; } "
         "> $C/query.sql; wait"
     ).check()
 
@@ -251,9 +255,9 @@ fs.writeSync(fd, " where n = 1"); fs.closeSync(fd);
 # finished the text: half a DELETE would empty the table. And the FLUSH comes
 # under locks which /proc/<pid>/* waits for: looking there hangs the mount.
 @pytest.mark.parametrize("how", SPAWNING)
-def test_a_child_runs_nothing_early(table, pg, database, how):
+def test_a_child_runs_nothing_early(table, server, how):
     m, rows = table
-    pg.sql("insert into t values (1), (2)", database=database, user="app")
+    server.sql("insert into t values (1), (2)")
     program, code = SPAWNING[how]
     option = "-c" if program in ("python3", "sh", "bash") else "-e"
 
@@ -272,10 +276,10 @@ def check_nothing_ran(m, rows):
 # A process that ends in the middle of a text was not able to say what it
 # wanted; one that exits has said all it had to say.
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGSEGV"])
-def test_a_killed_writer_runs_no_half_statement(table, pg, database, name):
+def test_a_killed_writer_runs_no_half_statement(table, server, name):
     m, rows = table
     number = getattr(signal, name)
-    pg.sql("insert into t values (1), (2)", database=database, user="app")
+    server.sql("insert into t values (1), (2)")
     program = (
         'open(Q, ">", "$ENV{C}/query.sql") or die;'
         ' syswrite(Q, "delete from t "); syswrite(STDOUT, "half\\n"); sleep(600)'
@@ -300,9 +304,9 @@ def has_written(client, name, size):
 
 # Ctrl-C in `generate | cat > query.sql` ends both at once.
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_killed_pipeline_runs_no_half_statement(table, pg, database, number):
+def test_a_killed_pipeline_runs_no_half_statement(table, server, number):
     m, rows = table
-    pg.sql("insert into t values (1), (2)", database=database, user="app")
+    server.sql("insert into t values (1), (2)")
     writer = m.start_sh(
         "{ echo 'delete from t'; exec sleep 600; } | cat > $C/query.sql", shell="bash"
     )

@@ -10,7 +10,6 @@ import pytest
 
 import clients
 from clients import wait_for
-from gate import Gate
 from readers import digest, numbers, program
 
 MIB = 1024 * 1024
@@ -126,7 +125,7 @@ say("same", os.fstat(fd).st_size == os.stat(RESULT).st_size == len(expected))
 # takes a short answer for the end of the file.
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_a_large_read_of_a_finished_result_is_not_cut(mount, engine, size):
-    m = mount(db=engine.spec())
+    m = mount(db=engine.spec(), settings={"settle_time": "1h"})
     count = size * MIB // 7
 
     got = m.python(program(f"""
@@ -144,11 +143,11 @@ say(hashlib.md5(data).hexdigest(), len(data) == size == os.fstat(fd).st_size)
 
 # With the disk part full as well the server waits, and a slow reader gets all.
 @pytest.mark.parametrize("disk", ["100KiB", "1MiB"])
-def test_a_full_disk_part_holds_the_server(mount, pg, disk):
+def test_a_full_disk_part_holds_the_server(mount, server, disk):
     settings = {"spool_memory": "64KiB", "spool_disk": disk, "settle_time": 0.05}
-    m = mount(db=pg.spec(), settings=settings)
-    client = m.start_python(program("""
-run("select i as n from generate_series(1, 3000000) i;")
+    m = mount(db=server.spec(), settings=settings)
+    client = m.start_python(program(f"""
+run("{server.series(3000000)};")
 fd = os.open(RESULT, os.O_RDONLY)
 say("open")
 os.kill(os.getpid(), 19)
@@ -159,7 +158,7 @@ say(sum.hexdigest())
 """))
     wait_for(lambda: clients.status_of(client.pid)["State"][0] == "T", "it stops")
     wait_for(
-        lambda: pg.activity("wait_event = 'ClientWrite' and query like '%3000000%'"),
+        lambda: server.held("3000000"),
         "the server waits for connfs",
     )
 
@@ -227,13 +226,6 @@ def test_an_unread_result_before_another_statement_is_spooled(mount, engine):
     assert got.lines[2].split()[0] == digest(numbers(300000))
 
 
-BULK = {
-    "postgres": "select i, repeat('x', 1000) as pad from generate_series(1, 300000) i",
-    "sqlite": "with recursive s(i) as (select 1 union all select i + 1 from s limit"
-    " 300000) select i, replace(hex(zeroblob(500)), '0', 'x') as pad from s",
-}
-
-
 def bulk_digest(count):
     sum = hashlib.md5(b"i,pad\n")
     for i in range(1, count + 1):
@@ -247,7 +239,7 @@ def test_memory_stays_small_while_300_mb_pass(mount, engine):
 
     got = m.sh(
         'cat >"$C/query.sql"; md5sum <"$C/result.csv"; wc -c <"$C/result.csv"',
-        stdin=BULK[engine.name] + ";",
+        stdin=engine.series(300000, f"n as i, {engine.repeat(1000)} as pad") + ";",
         timeout=60,
     ).check()
 
@@ -333,12 +325,12 @@ def test_spool_settings_as_mount_options(mount, engine):
 
 # A reader that stays at the beginning keeps the bytes on disk, one that has
 # gone gives the place back to the running statement.
-def test_a_reader_that_leaves_frees_the_others(mount, pg):
+def test_a_reader_that_leaves_frees_the_others(mount, engine):
     settings = {"spool_memory": "64KiB", "spool_disk": 0, "settle_time": 0.05}
-    m = mount(db=pg.spec(), settings=settings)
+    m = mount(db=engine.spec(), settings=settings)
 
-    got = m.python(program("""
-run("select i as n from generate_series(1, 300000) i;")
+    got = m.python(program(f"""
+run("{engine.series(300000)};")
 stays, leaves = os.open(RESULT, os.O_RDONLY), os.open(RESULT, os.O_RDONLY)
 os.read(leaves, 10)
 os.close(leaves)
@@ -370,9 +362,9 @@ def test_busybox_gets_a_whole_result_or_an_error(mount, engine, disk):
 
 
 # The gate holds the statement, so the file is still being written.
-def test_a_running_result_can_be_read_from_disk(mount, pg):
-    g = Gate(pg, steps=2, rows=20000, pad=20)
-    m = mount(db=pg.spec(), settings={"spool_memory": "64KiB", "settle_time": 0.05})
+def test_a_running_result_can_be_read_from_disk(mount, server, gate):
+    g = gate(steps=2, rows=20000, pad=20)
+    m = mount(db=server.spec(), settings={"spool_memory": "64KiB", "settle_time": 0.05})
     client = m.start_python(program(f"""
 run({g.query!r} + ";")
 fd = os.open(RESULT, os.O_RDONLY)
@@ -401,10 +393,10 @@ say(hashlib.md5(data).hexdigest())
 
 # Many columns need much room for few bytes, which makes many short pieces:
 # more than one answer to the kernel can be made of without copying.
-def test_a_finished_result_of_many_pieces_is_not_cut(mount, pg):
-    m = mount(db=pg.spec())
+def test_a_finished_result_of_many_pieces_is_not_cut(mount, engine):
+    m = mount(db=engine.spec())
     columns = ", ".join(["null as c"] * 1600)
-    query = f"select {columns} from generate_series(1, 200)"
+    query = engine.series(200, columns)
 
     got = m.sh(
         'cat >"$C/query.sql" && wc -c "$C/result.csv" && md5sum <"$C/result.csv"',

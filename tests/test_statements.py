@@ -386,16 +386,6 @@ print(open(os.environ["C"] + "/result.csv").read(), end="")
     assert result.check().out == "a\n3\na\n4\n"
 
 
-# Rule 6 is for a later version; half of it would be worse than none.
-def test_opening_read_write_is_refused(mount, engine):
-    m = mount(db=engine.spec())
-
-    result = m.sh("exec 3<> $C/query.sql")
-
-    assert result.rc != 0
-    assert "not supported" in result.err
-
-
 # A transaction lives in the conversation's session, over several scripts, and
 # nobody else sees into it.
 def test_a_transaction_spans_scripts(table):

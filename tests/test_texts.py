@@ -30,10 +30,11 @@ VALUES = [
 ]
 
 
-def fill(run):
+def fill(run, backslash="\\"):
     run(SCHEMA)
     run("insert into kinds values (1, 'one'), (2, 'two');")
     for n, value in enumerate(VALUES * 5):
+        value = value.replace("\\", backslash)
         run(f"insert into things values ({n}, {n % 2 + 1}, '{value}', {n}.25);")
 
 
@@ -110,6 +111,72 @@ def count_statements(pg, dump):
     return count
 
 
+# What a dump of MariaDB has beside tables.
+MARIADB_OBJECTS = r"""
+create table bytes (id int primary key, b blob, v varbinary(9), bits bit(9),
+    e enum('a;b', 'c') not null, d double, p point, j json);
+insert into bytes values
+    (1, x'00ff273b5c0a', 'a;\\', b'100000001', 'a;b', 1.5e-7, point(1, 2),
+        '{"a": ";"}'),
+    (2, null, '', null, 'c', null, null, null);
+create view v as select ';' as a, id from bytes;
+delimiter //
+create procedure p(in a int, out b text)
+begin
+    -- it's;
+    declare i int default 0;
+    declare exit handler for sqlexception begin set b = ';'; end;
+    outer_: while i < a do
+        set i = i + 1;
+        case i when 3 then leave outer_; else set b = concat('it''s;', i); end case;
+        if b = "\";" then iterate outer_; elseif b is null then select 1; end if;
+        repeat set i = i + 1; until i > 2 end repeat;
+    end while;
+end//
+create function f(a int) returns int deterministic return a + 1//
+create trigger tr before insert on kinds for each row
+begin
+    set new.name = concat(new.name, ';');
+    if new.id < 0 then signal sqlstate '45000' set message_text = 'no; never'; end if;
+end//
+create event ev on schedule every 1 day starts '2030-01-01 00:00:00' disable do
+begin
+    delete from things where id = -1; # ; it's
+    delete from things where id = -2;
+end//
+"""
+
+
+@pytest.mark.parametrize("how", [1, "lines", 128 * 1024])
+def test_a_dump_of_mariadb_makes_the_same_database(
+    mount, mariadb, mariadb_database, how
+):
+    source = mariadb.create_database(mariadb_database + "s")
+    fill(lambda text: mariadb.sql(text, source, "app"), backslash=r"\\")
+    mariadb.sql(MARIADB_OBJECTS, source, "app")
+    dump = mariadb.dump(source, "--skip-dump-date")
+    m = mount(db=mariadb.spec(database=mariadb_database))
+
+    outcome = run_text(m, *in_pieces(dump, how))
+
+    assert (set(outcome.writes), outcome.error) == ({"ok"}, "")
+    copy = mariadb.dump(mariadb_database, "--skip-dump-date")
+    assert copy.replace(mariadb_database.encode(), source.encode()) == dump
+    assert outcome.status["id"] == count_statements_of_mariadb(mariadb, dump)
+    mariadb.drop_database(source)
+
+
+def count_statements_of_mariadb(mariadb, dump):
+    """As its own client sends them."""
+    database = mariadb.create_database(f"t{os.urandom(6).hex()}")
+    mark = "Query\t"
+    before = mariadb.log.count(mark)
+    mariadb.client("mariadb", database, text=dump)
+    count = mariadb.log.count(mark) - before
+    mariadb.drop_database(database)
+    return count
+
+
 # Dumps without --inserts need a channel for their rows.
 def test_copy_from_stdin_is_not_possible(mount, pg, database):
     pg.sql("create table t (n integer)", database=database, user="app")
@@ -141,6 +208,7 @@ def test_copy_to_stdout_is_one_result_unchanged(mount, pg, database, options):
 
 COMMANDS = {
     "postgres": ["\\d", "\\dt+ t\n", "\\q", "\\copy t from 'x'\n", "\\connect db\n"],
+    "mariadb": ["\\s", "\\G\n", "\\q", "\\. x\n", "\\! ls\n"],
     "sqlite": [".tables\n", ".schema t\n", ".quit\n", ".read x\n"],
 }
 
@@ -235,6 +303,43 @@ def test_backslashes_go_by_the_session(mount, pg, database, cut):
     assert outcome.csv == "a\na';b\n"
 
 
+# Nor is MariaDB's splitting always the same: what a backslash and what a double
+# quote is goes by sql_mode.
+@pytest.mark.parametrize(
+    "mode, text, expected",
+    [
+        ("NO_BACKSLASH_ESCAPES", "select 'a\\' as a;", "a\na\\\n"),
+        ("", "select 'a\\';b' as a;", "a\na';b\n"),
+        ("ANSI_QUOTES", 'select 1 as "a\\";', "a\\\n1\n"),
+        ("", 'select "a\\";" as a;', 'a\n"a"";"\n'),
+    ],
+)
+@pytest.mark.parametrize("cut", ["|", "|\n", " "])
+def test_quotes_go_by_the_sql_mode(
+    mount, mariadb, mariadb_database, mode, text, expected, cut
+):
+    m = mount(db=mariadb.spec(database=mariadb_database))
+
+    outcome = run_text(m, *f"set sql_mode = '{mode}';{cut}{text}".split("|"))
+
+    assert outcome.csv == expected
+
+
+# DELIMITER is a line of the client's, and all scripts of dumps have it.
+@pytest.mark.parametrize("size", [1, 1000])
+def test_delimiter_says_what_ends_a_statement(mount, mariadb, mariadb_database, size):
+    m = mount(db=mariadb.spec(database=mariadb_database))
+    text = (
+        "delimiter //\ncreate procedure p()\nbegin\n select 1 as a;\n"
+        " select ';' as b;\nend//\nDELIMITER ;\ncall p();\n"
+    )
+
+    outcome = run_text(m, *in_pieces(text, size))
+
+    assert (outcome.error, outcome.csv) == ("", "b\n;\n")
+    assert (outcome.status["id"], outcome.status["result_sets"]) == (2, 2)
+
+
 # A statement's own semicolons are no end of it.
 NESTED = {
     "postgres": [
@@ -243,6 +348,19 @@ NESTED = {
         "create rule r as on insert to t do also (delete from t; delete from t)",
         "select ';' as \";\" /* ; /* ; */ ; */ -- ;\n",
         "select E'\\';' as a",
+    ],
+    "mariadb": [
+        "create procedure p() begin select 1; if 1 then select 2; end if; end",
+        "create function f(a int) returns int begin declare i int default 0;"
+        " while i < a do set i = i + 1; end while;"
+        " case i when 1 then return 1; else return i; end case; end",
+        "create trigger r before insert on t for each row begin set new.n = 1;"
+        " set @a = ';'; end",
+        "create event e on schedule every 1 day disable do begin delete from t;"
+        " delete from t; end",
+        "begin not atomic select 1; select 2; end",
+        "select ';' as `;` # ;\n",
+        "select 'a\\';b' as \"a;\" /* ; */ -- ;\n",
     ],
     "sqlite": [
         "create trigger r after insert on t begin delete from t; select 1; end",

@@ -6,10 +6,16 @@ import shutil
 
 import pytest
 
-TLS = (
-    "select ssl, version from pg_stat_ssl where pid = pg_backend_pid();",
-    "ssl,version\nt,TLSv1.3\n",
-)
+from clients import sh
+
+# What a session is encrypted with, and what is seen when it is not.
+VERSION = {
+    "postgres": "select version from pg_stat_ssl where pid = pg_backend_pid();",
+    "mariadb": "select variable_value as version from"
+    " information_schema.session_status where variable_name = 'Ssl_version';",
+}
+ENCRYPTED = "version\nTLSv1.3\n"
+PLAIN = {"postgres": "version\n\n", "mariadb": 'version\n""\n'}
 
 
 def bash(m, script):
@@ -25,11 +31,13 @@ def tls_dir(test_dir):
 
 
 @pytest.fixture
-def ca(pg, tls_dir):
+def ca(request, tls_dir):
     """ca(name) is a copy of a certificate of the server, which root owns."""
 
     def make(name="ca"):
-        source = {"ca": pg.ca, "other": pg.other_ca}[name]
+        kind = "server" if "server" in request.fixturenames else "pg"
+        of = request.getfixturevalue(kind)
+        source = {"ca": of.ca, "other": of.other_ca}[name]
         return str(shutil.copy(source, tls_dir / f"{name}.crt"))
 
     return make
@@ -49,87 +57,143 @@ def ca(pg, tls_dir):
     ],
     ids=str,
 )
-def test_a_session_is_encrypted(mount, pg, ca, fields):
+def test_a_session_is_encrypted(mount, server, ca, fields):
     verified = fields.get("sslmode", "").startswith("verify")
     own = {"ca_cert": ca()} if verified else {}
-    m = mount(db=pg.spec(tcp=True, **fields, **own))
+    m = mount(db=server.spec(tcp=True, **fields, **own))
 
-    assert m.query(TLS[0]).check().out == TLS[1]
+    assert m.query(VERSION[server.name]).check().out == ENCRYPTED
 
 
-@pytest.mark.parametrize("mode", ["disable", "allow"])
-def test_a_session_is_plain_when_that_is_asked_for(mount, pg, mode):
-    m = mount(db=pg.spec(tcp=True, sslmode=mode))
+# The mariadb connector has no "plain if the server lets me".
+@pytest.mark.parametrize(
+    "server, mode",
+    [("postgres", "disable"), ("postgres", "allow"), ("mariadb", "disable")],
+    indirect=["server"],
+)
+def test_a_session_is_plain_when_that_is_asked_for(mount, server, mode):
+    m = mount(db=server.spec(tcp=True, sslmode=mode))
 
-    seen = m.query("select ssl from pg_stat_ssl where pid = pg_backend_pid();")
+    assert m.query(VERSION[server.name]).check().out == PLAIN[server.name]
 
-    assert seen.check().out == "ssl\nf\n"
+
+UNTRUSTED = {
+    "postgres": "certificate verify failed",
+    "mariadb": "TLS/SSL error: self-signed certificate in certificate chain",
+}
 
 
 # No mode that verifies believes a certificate of somebody else; require does
 # not once it is told whom to believe.
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
-def test_a_certificate_of_another_ca_is_refused(mount, pg, ca, mode):
-    m = mount(db=pg.spec(tcp=True, sslmode=mode, ca_cert=ca("other")))
+def test_a_certificate_of_another_ca_is_refused(mount, server, ca, mode):
+    m = mount(db=server.spec(tcp=True, sslmode=mode, ca_cert=ca("other")))
 
     refused = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"')
 
     assert "No route to host" in refused.err
-    assert "certificate verify failed" in refused.out
-    assert pg.activity() == []
+    assert UNTRUSTED[server.name] in refused.out
+    assert server.activity() == []
+
+
+OTHER_NAME = {
+    "postgres": ("db.example.invalid", 'does not match host name "{}"'),
+    # As good as 127.0.0.1, but not for who goes by the letter.
+    "mariadb": ("127.1", "the server's certificate is not for {}"),
+}
 
 
 # verify-full is about the name, verify-ca is not.
 @pytest.mark.parametrize("mode, good", [("verify-full", False), ("verify-ca", True)])
-def test_a_certificate_for_another_name(mount, pg, ca, mode, good):
-    spec = pg.spec(
-        tcp=True,
-        sslmode=mode,
-        ca_cert=ca(),
-        host="db.example.invalid",
-        connect_to=f"127.0.0.1:{pg.port}",
+def test_a_certificate_for_another_name(mount, server, ca, mode, good):
+    name, refusal = OTHER_NAME[server.name]
+    dialled = f"127.0.0.1:{server.port}" if server.name == "postgres" else None
+    where = {"host": name, "connect_to": dialled}
+    m = mount(db=server.spec(tcp=True, sslmode=mode, ca_cert=ca(), **where))
+
+    asked = bash(
+        m, f'echo "{VERSION[server.name]}" >"$C/query.sql" && cat "$C/result.csv"'
     )
-    m = mount(db=spec)
 
-    asked = bash(m, f'echo "{TLS[0]}" >"$C/query.sql" && cat "$C/result.csv"')
-
-    assert asked.out == (TLS[1] if good else "")
+    assert asked.out == (ENCRYPTED if good else "")
     assert ("No route to host" in asked.err) == (not good)
     if not good:
         said = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"').out
-        assert 'does not match host name "db.example.invalid"' in said
+        assert refusal.format(name) in said
+
+
+def fingerprint(server):
+    """SHA-256 of its certificate, as openssl prints it."""
+    path = server.base / "tls/server.crt"
+    text = sh(f"openssl x509 -in {path} -noout -fingerprint -sha256").check().out
+    return text.strip().partition("=")[2]
+
+
+# The MySQL family may know a server by its certificate alone, and by no other.
+@pytest.mark.parametrize("good", [True, False])
+def test_a_fingerprint_is_of_one_certificate(mount, mariadb, good):
+    known = fingerprint(mariadb)
+    if not good:
+        known = known[:-1] + ("0" if known[-1] != "0" else "1")
+    fields = {"sslmode": "require", "host": "db.example.invalid"}
+    where = {"connect_to": f"127.0.0.1:{mariadb.port}", "tls_fingerprint": known}
+    m = mount(db=mariadb.spec(**fields, **where))
+
+    asked = bash(
+        m,
+        f'echo "{VERSION["mariadb"]}" >"$C/query.sql"; cat "$C/result.csv" "$C/error"',
+    )
+
+    if good:
+        assert asked.check().out == ENCRYPTED
+    else:
+        assert "No route to host" in asked.err
+        assert "does not have the tls_fingerprint" in asked.out
+        assert mariadb.activity() == []
 
 
 # connect_to is where to dial; host stays the name that is verified.
-def test_connect_to_verifies_the_name_of_host(mount, pg, ca):
-    spec = pg.spec(
+@pytest.mark.parametrize("host", ["localhost", "db.example.invalid"])
+def test_connect_to_verifies_the_name_of_host(mount, server, ca, host):
+    spec = server.spec(
         tcp=True,
         sslmode="verify-full",
         ca_cert=ca(),
-        host="localhost",
+        host=host,
         port=1,
-        connect_to=f"127.0.0.1:{pg.port}",
+        connect_to=f"127.0.0.1:{server.port}",
+        tls_fingerprint=fingerprint(server) if server.name == "mariadb" else None,
     )
     m = mount(db=spec)
 
-    assert m.query(TLS[0]).check().out == TLS[1]
+    asked = m.query(VERSION[server.name])
+
+    assert asked.out == (ENCRYPTED if host == "localhost" else "")
     shown = json.loads(m.read("db", "connection.json"))
-    assert (shown["host"], shown["port"]) == ("localhost", 1)
-    assert shown["connect_to"] == f"127.0.0.1:{pg.port}"
+    assert (shown["host"], shown["port"]) == (host, 1)
+    assert shown["connect_to"] == f"127.0.0.1:{server.port}"
     assert shown["sslmode"] == "verify-full"
 
 
 # A server without TLS is not talked to when it was asked for.
 @pytest.mark.parametrize("fields", [{"ssl": True}, {"sslmode": "require"}], ids=str)
-def test_a_server_without_tls_is_refused(mount, pg_server, fields):
-    server = pg_server(ssl="off")
+@pytest.mark.parametrize(
+    "kind, said",
+    [
+        ("pg_server", "server does not support SSL, but SSL was required"),
+        ("mariadb_server", "the server does not offer TLS"),
+    ],
+)
+def test_a_server_without_tls_is_refused(mount, request, kind, said, fields):
+    server = request.getfixturevalue(kind)(ssl="off")
     m = mount(db=server.spec(tcp=True, **fields))
 
     refused = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"')
 
-    assert refused.err != ""
-    assert "server does not support SSL, but SSL was required" in refused.out
+    assert "No route to host" in refused.err
+    assert said in refused.out
     assert "password authentication" not in server.log
+    assert "Access denied" not in server.log
 
 
 # What cannot be kept is refused before anything is sent.
@@ -204,13 +268,13 @@ def test_a_ca_that_others_can_write_is_refused(connfs, pg, test_dir, ca):
     )
 
 
-# libpq verifies nothing when the file is gone, and says nothing of it.
-def test_a_ca_that_has_gone_is_no_reason_to_believe(mount, pg, ca, tls_dir):
-    m = mount(db=pg.spec(tcp=True, sslmode="require", ca_cert=ca()))
+# Libraries verify nothing when the file is gone, and says nothing of it.
+def test_a_ca_that_has_gone_is_no_reason_to_believe(mount, server, ca, tls_dir):
+    m = mount(db=server.spec(tcp=True, sslmode="require", ca_cert=ca()))
     (tls_dir / "ca.crt").unlink()
 
     refused = bash(m, 'echo "select 1;" >"$C/query.sql"; cat "$C/error"')
 
     assert refused.err != ""
     assert "ca_cert" in refused.out
-    assert pg.activity() == []
+    assert server.activity() == []

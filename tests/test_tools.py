@@ -13,7 +13,8 @@ import json
 import pytest
 
 from clients import wait_for
-from gate import Gate
+from engines import PostgresEngine
+from gate import PostgresGate
 
 # Statements that run on count as settled soon: nobody waits for rows here.
 SOON = {"settle_time": 0.05}
@@ -221,13 +222,13 @@ TOOLS = {**STREAMING, **BY_SIZE, **FINISHED_ONLY}
 
 
 @pytest.fixture
-def tool(mount, pg, test_dir):
+def tool(mount, pg, database, test_dir):
     """Starts a tool in the session that runs the query of the Gate."""
-    g = Gate(pg, opened=1, steps=2, rows=700, pad=20)
-    m = mount(db=pg.spec(), settings=SOON)
+    g = PostgresGate(PostgresEngine(pg, database), rows=700, pad=20)
+    m = mount(db=g.engine.spec(), settings=SOON)
     room = test_dir / "room"
     room.mkdir()
-    psql = " ".join(pg.psql_argv("-t", "-A"))
+    psql = " ".join(pg.psql_argv("-t", "-A", database=database))
 
     def start(name):
         env = {"F": str(m.path("db", "result.csv")), "T": str(room), "PSQL": psql}

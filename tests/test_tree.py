@@ -18,9 +18,11 @@ CONNECTION = [
     "connection.json",
     "creds",
     "error",
+    "params.json",
     "query.sql",
     "result.csv",
     "results",
+    "sessions",
     "status.json",
 ]
 CREDS = ["error", "refresh", "source", "state", "status.json", "user"]
@@ -140,9 +142,11 @@ def test_modes_and_owners(mount, db):
         "-r--r--r-- 0:0 db/connection.json",
         "dr-xr-xr-x 0:0 db/creds",
         "-r--r--r-- 0:0 db/error",
+        "-rw-r--r-- 0:0 db/params.json",
         "-rw-r--r-- 0:0 db/query.sql",
         "-r--r--r-- 0:0 db/result.csv",
         "dr-xr-xr-x 0:0 db/results",
+        "drwxrwxrwt 0:0 db/sessions",
         "-r--r--r-- 0:0 db/status.json",
         "-r--r--r-- 0:0 db/creds/error",
         "--w--w--w- 0:0 db/creds/refresh",
@@ -151,8 +155,8 @@ def test_modes_and_owners(mount, db):
         "-r--r--r-- 0:0 db/creds/status.json",
         "-r--r--r-- 0:0 db/creds/user",
     ]
-    callers = {"cancel", "client.json", "error", "query.sql", "result.csv"}
-    callers = {f"db/{name}" for name in callers | {"status.json"}}
+    callers = {"cancel", "client.json", "error", "params.json", "query.sql"}
+    callers = {f"db/{name}" for name in callers | {"result.csv", "status.json"}}
     assert [line for line in other if f"{OTHER}:{OTHER}" in line] == [
         line.replace("0:0", f"{OTHER}:{OTHER}")
         for line in root
@@ -359,7 +363,9 @@ def test_connection_json_shows_no_secret_and_no_private_key(mount, pg):
         "read_only": False,
         "connect_timeout": "10s",
         "idle_timeout": "600s",
+        "idle_in_transaction_timeout": "300s",
         "max_connections": 10,
+        "sticky": False,
     }
 
 
@@ -478,8 +484,6 @@ WRITES = {
     "os.truncate(c, 0)": "EISDIR",
     "os.setxattr(c + '/query.sql', 'user.a', b'b')": "ENOTSUP",
     "open(c + '/none')": "ENOENT",
-    "open(c + '/sessions')": "ENOENT",
-    "open(c + '/params.json')": "ENOENT",
     "open(c + '/result.tsv')": "ENOENT",
     "open(c + '/sql')": "ENOENT",
     "os.listdir(c + '/query.sql')": "ENOTDIR",
