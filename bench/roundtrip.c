@@ -4,6 +4,8 @@
  *
  *     roundtrip files QUERY_FILE RESULT_FILE TEXT COUNT
  *         open, write TEXT, close; open, read to the end, close
+ *     roundtrip turns QUERY_FILE RESULT_FILE TEXT COUNT
+ *         the same by two Unix sessions that take turns, COUNT of each
  *     roundtrip libpq CONNINFO TEXT COUNT
  *         PQexec() on one connection
  *
@@ -16,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -69,6 +73,24 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static double once(const struct task *task)
+{
+	double start = now_us();
+
+	if (task->conn)
+		by_libpq(task);
+	else
+		by_files(task);
+	return now_us() - start;
+}
+
+static void print(double *took, long count)
+{
+	qsort(took, (size_t)count, sizeof(*took), compare);
+	printf("%.1f %.1f %.1f\n", took[count / 2], took[count * 9 / 10],
+	       took[count * 99 / 100]);
+}
+
 static void run(const struct task *task, long count)
 {
 	double *took = calloc((size_t)count, sizeof(*took));
@@ -76,19 +98,63 @@ static void run(const struct task *task, long count)
 	if (!took)
 		err(1, "calloc");
 	for (long i = -count / 10; i < count; i++) {
-		double start = now_us();
+		double us = once(task);
 
-		if (task->conn)
-			by_libpq(task);
-		else
-			by_files(task);
 		if (i >= 0)
-			took[i] = now_us() - start;
+			took[i] = us;
 	}
-	qsort(took, (size_t)count, sizeof(*took), compare);
-	printf("%.1f %.1f %.1f\n", took[count / 2], took[count * 9 / 10],
-	       took[count * 99 / 100]);
+	print(took, count);
 	free(took);
+}
+
+/* One of the two: a byte in mine says that it is its turn. */
+static void take_turns(const struct task *task, double *took, long count,
+		       int mine, int other)
+{
+	char c = 0;
+
+	for (long i = -count / 10; i < count; i++) {
+		double us;
+
+		if (read(mine, &c, 1) != 1)
+			errx(1, "the other has ended");
+		us = once(task);
+		if (i >= 0)
+			took[i] = us;
+		if (write(other, &c, 1) != 1)
+			err(1, "write");
+	}
+}
+
+static void run_turns(const struct task *task, long count)
+{
+	size_t size = 2 * (size_t)count * sizeof(double);
+	double *took = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int a[2], b[2], status;
+	pid_t pid;
+
+	if (took == MAP_FAILED || pipe(a) < 0 || pipe(b) < 0)
+		err(1, "mmap or pipe");
+	if (write(a[1], "", 1) != 1)
+		err(1, "write");
+	pid = fork();
+	if (pid == 0) {
+		/* Who has no part in b must not hold it open. */
+		close(a[0]);
+		close(b[1]);
+		if (setsid() < 0)
+			err(1, "setsid");
+		take_turns(task, took + count, count, b[0], a[1]);
+		_exit(0);
+	}
+	close(a[1]);
+	close(b[0]);
+	take_turns(task, took, count, a[0], b[1]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
+		errx(1, "the other failed");
+	print(took, 2 * count);
+	(void)munmap(took, size);
 }
 
 int main(int argc, char **argv)
@@ -96,7 +162,8 @@ int main(int argc, char **argv)
 	struct task task = {0};
 	long count = argc > 1 ? strtol(argv[argc - 1], NULL, 10) : 0;
 
-	if (argc == 6 && strcmp(argv[1], "files") == 0 && count > 0) {
+	if (argc == 6 && count > 0 &&
+	    (strcmp(argv[1], "files") == 0 || strcmp(argv[1], "turns") == 0)) {
 		task.query_file = argv[2];
 		task.result_file = argv[3];
 		task.text = argv[4];
@@ -104,9 +171,12 @@ int main(int argc, char **argv)
 		task.conn = PQconnectdb(argv[2]);
 		task.text = argv[3];
 	} else {
-		errx(2, "usage: roundtrip files|libpq ... COUNT");
+		errx(2, "usage: roundtrip files|turns|libpq ... COUNT");
 	}
-	run(&task, count);
+	if (strcmp(argv[1], "turns") == 0)
+		run_turns(&task, count);
+	else
+		run(&task, count);
 	PQfinish(task.conn);
 	return 0;
 }
