@@ -199,15 +199,7 @@ static void stop_reading(struct exchange *x)
 	x->source = NULL;
 }
 
-static void check_held(struct exchange *x, bool late);
-
-static void on_progress(void *listener)
-{
-	struct exchange *x = listener;
-
-	result_reader_wake(&x->reader);
-	check_held(x, false);
-}
+static void on_progress(void *listener);
 
 /* A script for text, which goes on where the last one left off. */
 static int begin_text(struct exchange *x)
@@ -365,6 +357,17 @@ static int run_rest(struct exchange *x)
 	if (rc == 0 && x->text->pending != NULL)
 		rc = start(x, NULL);
 	return rc;
+}
+
+static void on_progress(void *listener)
+{
+	struct exchange *x = listener;
+
+	/* What a READ waited for has ended: now it is for the rest. */
+	if (x->reader.waiting.first != NULL)
+		(void)run_rest(x);
+	result_reader_wake(&x->reader);
+	check_held(x, false);
 }
 
 /* ---- the file ---- */
