@@ -10,7 +10,14 @@ import pytest
 from clients import SCALE, wait_for
 from doors import Door
 
-WHO = "select pg_backend_pid() as pid, current_setting('application_name') as name;"
+WHO = {
+    "postgres": "select pg_backend_pid() as pid;",
+    "mariadb": "select connection_id() as pid;",
+}
+
+ON_POSTGRES = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+ON_MARIADB = pytest.mark.parametrize("engine", ["mariadb"], indirect=True)
+ON_SERVERS = pytest.mark.parametrize("engine", list(WHO), indirect=True)
 
 
 def job(number):
@@ -34,10 +41,10 @@ END
 
 
 @pytest.fixture
-def one(mount, pg, database):
-    """A mount of a PostgreSQL database of which one session is allowed."""
+def one(engine, mount):
+    """A mount of a database of which one session is allowed."""
     return mount(
-        db=pg.spec(database=database, max_connections=1),
+        db=engine.spec(max_connections=1),
         settings={"queue_timeout": 0.5 * SCALE},
     )
 
@@ -65,16 +72,38 @@ def taken(one, test_dir):
 # ----------------------------------------------------------- what is handed over
 
 
-# The same session, and the first thing it hears of the second job is its name.
-def test_a_session_is_lent_under_the_new_name(one, taken, pg, database):
-    first = taken(WHO).stdout.decode().splitlines()[1]
+def named(engine):
+    """{pid: application_name} of what the server has."""
+    return {str(row[0]): row[2] for row in engine.activity()}
 
-    second = one.sh(ask(WHO), env=job(2)).check().lines[1]
 
-    assert first.endswith(",lv-test-job1")
-    assert second == first.replace("job1", "job2")
-    heard = re.findall(r"(lv-test-job\d): LOG: +execute [^:]*: (.*)", pg.log)
-    assert ("lv-test-job2", WHO[:-1]) in heard
+# The same session, and it has the second job's name when that's first
+# statement runs.
+@ON_SERVERS
+def test_a_session_is_lent_under_the_new_name(one, taken, engine):
+    pid = taken(WHO[engine.name]).stdout.decode().splitlines()[1]
+    before = named(engine)[pid]
+
+    second = one.start_sh(ask(f"{engine.slow};"), env=job(2))
+    running = engine.wait_until_running(engine.slow)
+    after = named(engine)[pid]
+    second.kill()
+
+    assert [str(p) for p in running] == [pid]
+    assert (before, after) == ("lv-test-job1", "lv-test-job2")
+
+
+# The server has heard nothing of the second job before its name.
+@ON_POSTGRES
+def test_nothing_comes_before_the_name(one, taken, engine):
+    taken("select 1;")
+
+    one.sh(ask("select 'first' as n;"), env=job(77)).check()
+
+    heard = re.findall(r"(lv-test-job\d+): LOG: +execute [^:]*: (.*)", engine.log)
+    assert [text for name, text in heard if name == "lv-test-job77"] == [
+        "select 'first' as n"
+    ]
 
 
 # What connfs cannot see in the text of a statement is gone all the same.
@@ -103,14 +132,16 @@ select current_setting('test.secret', true) as secret,
 """
 
 
-def test_nothing_is_left_in_a_lent_session(one, taken, pg, database):
+@ON_POSTGRES
+def test_nothing_is_left_in_a_lent_session(one, taken, engine, pg, database):
+    who = WHO["postgres"]
     pg.sql("create role other; grant other to app", database)
     try:
-        pg.sql("create sequence s; " + HIDDEN, database, "app")
+        engine.sql("create sequence s; " + HIDDEN)
         fresh = one.sh(ask(LOOK)).check().lines[1]
-        before = taken("select leave();\n" + WHO).stdout.decode().splitlines()
+        before = taken("select leave();\n" + who).stdout.decode().splitlines()
 
-        after = one.sh(ask(LOOK + WHO, "cat results/1.csv"), env=job(2)).check().lines
+        after = one.sh(ask(LOOK + who, "cat results/1.csv"), env=job(2)).check().lines
         sequence = one.sh(ask("select lastval();", "cat error"), env=job(3))
 
         assert after[1].split(",")[0] == before[1].split(",")[0]
@@ -121,28 +152,75 @@ def test_nothing_is_left_in_a_lent_session(one, taken, pg, database):
         pg.sql("drop owned by other; drop role other", database)
 
 
+HIDDEN_IN_MARIADB = """
+create function leave_it() returns int
+begin
+    set @secret = 'hidden';
+    set session sort_buffer_size = 1048576;
+    do get_lock('left_over', 0);
+    insert into t (n) values (1);
+    return 1;
+end
+"""
+
+LOOK_IN_MARIADB = """
+select @secret as secret, @@session.sort_buffer_size as size,
+    is_used_lock('left_over') as locked, last_insert_id() as last;
+"""
+
+
+@ON_MARIADB
+def test_nothing_is_left_in_a_lent_session_of_mariadb(one, taken, engine):
+    who = WHO["mariadb"]
+    engine.sql("create table t (id int auto_increment primary key, n int)")
+    engine.sql("delimiter //\n" + HIDDEN_IN_MARIADB + "//\n")
+    fresh = one.sh(ask(LOOK_IN_MARIADB)).check().lines[1]
+    before = taken("select leave_it();\n" + who).stdout.decode().splitlines()
+
+    look = ask(LOOK_IN_MARIADB + who, "cat results/1.csv")
+    after = one.sh(look, env=job(2)).check().lines
+
+    assert after[1] == before[1]
+    assert after[3] == fresh
+
+
+INIT = {
+    "postgres": (
+        "set test.a = 'init'; set statement_timeout = '77s'",
+        "current_setting('test.a') as a, current_setting('statement_timeout') as b",
+        "init,77s",
+    ),
+    "mariadb": (
+        "set @a = 'init'; set session lock_wait_timeout = 77",
+        "@a as a, @@session.lock_wait_timeout as b",
+        "init,77",
+    ),
+    "sqlite": (
+        "create temporary table i as select 'init' as a; pragma cache_size = 77",
+        "a, (select cache_size from pragma_cache_size) as b from i",
+        "init,77",
+    ),
+}
+
+
 # init_sql is what a new session begins with, and a lent one as well.
-def test_init_sql_runs_again(mount, pg, database):
-    init = "set test.a = 'init'; set statement_timeout = '77s'"
-    m = mount(db=pg.spec(database=database, max_connections=1, init_sql=init))
-    show = ask(
-        "select pg_backend_pid(), current_setting('test.a') as a,"
-        " current_setting('statement_timeout') as b;"
-    )
+def test_init_sql_runs_again(engine, mount):
+    init, columns, expected = INIT[engine.name]
+    m = mount(db=engine.spec(max_connections=1, init_sql=init))
+    show = ask(f"select {columns};")
 
     seen = [m.sh(show).check().lines[1] for _ in range(2)]
-    door_jobs = [m.start_sh(show) for _ in range(8)]
+    jobs = [m.start_sh(show) for _ in range(8)]
 
-    rows = seen + [client.wait().check().lines[1] for client in door_jobs]
-    assert {row.split(",", 1)[1] for row in rows} == {"init,77s"}
+    rows = seen + [client.wait().check().lines[1] for client in jobs]
+    assert set(rows) == {expected}
 
 
 # ------------------------------------------------------------ what is not lent
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
+STATES = {
+    "postgres": [
         "set search_path = pg_catalog;",
         "create temporary table x (n int);",
         "prepare x as select 1;",
@@ -150,6 +228,26 @@ def test_init_sql_runs_again(mount, pg, database):
         "begin;",
         "select pg_advisory_lock(1);",
     ],
+    "mariadb": [
+        "set @a = 1;",
+        "create temporary table x (n int);",
+        "prepare x from 'select 1';",
+        "begin;",
+        "select get_lock('x', 0);",
+        "use information_schema;",
+    ],
+    "sqlite": [
+        "create temporary table x (n int);",
+        "pragma foreign_keys = on;",
+        "begin;",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "engine,state",
+    [(name, state) for name, states in STATES.items() for state in states],
+    indirect=["engine"],
 )
 def test_a_session_with_state_is_kept(one, taken, state):
     taken(state)
@@ -162,18 +260,21 @@ def test_a_session_with_state_is_kept(one, taken, state):
 
 
 # The state goes with the conversation, and whoever waits is served at once.
-def test_who_waits_is_served_when_the_holder_ends(mount, pg, database, test_dir):
-    m = mount(db=pg.spec(database=database, max_connections=1))
+def test_who_waits_is_served_when_the_holder_ends(engine, mount, test_dir):
+    m = mount(db=engine.spec(max_connections=1))
     door = Door(test_dir / "door")
-    holder = m.start_sh(ask("set search_path = pg_catalog;", f"read x <{door}"))
+    holder = m.start_sh(
+        'cd "$C"; echo "create temporary table x (n int);" >query.sql; '
+        f"read x <{door}"
+    )
     door.reached()
-    waiting = m.start_sh(ask("show search_path;"))
+    waiting = m.start_sh(ask("select * from x;"), shell="bash")
     waiting.wait_parked()
 
     door.open()
     holder.wait().check()
 
-    assert waiting.wait().check().lines[1] == '"""$user"", public"'
+    assert "Invalid argument" in waiting.wait().err
 
 
 # Sticky: what connfs cannot see is kept as well.
@@ -362,15 +463,16 @@ def test_keepalive_is_on(mount, pg, database, test_dir):
 
 # A session whose server died while it waited for its next client is replaced
 # unseen.
-def test_a_lost_session_is_not_lent(one, taken, pg, database):
+@ON_SERVERS
+def test_a_lost_session_is_not_lent(one, taken, engine):
     taken("select 1 as n;")
-    pg.end_sessions(f"datname = '{database}'")
+    engine.end_sessions(f"datname = '{engine.database}'")
 
     assert one.sh(ask("select 2 as n;")).check().lines == ["n", "2"]
 
 
 # kill -9 of a job that held state: who waits need not wait for long.
 def test_a_killed_holder_gives_its_session_free(one, taken):
-    taken("set search_path = pg_catalog;").kill()
+    taken("begin;").kill()
 
     assert one.sh(ask("select 2 as n;")).check().lines == ["n", "2"]
