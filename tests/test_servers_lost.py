@@ -12,6 +12,7 @@ import pytest
 
 import mount as mounts
 from clients import wait_for
+from doors import Door
 from programs import run_text
 
 
@@ -159,17 +160,16 @@ def slow_reader(mount, own_server):
     """A server, and a client that reads a stream of it a little at a time."""
     tight = {"spool_memory": 65536, "spool_memory_total": 65536, "spool_disk": 0}
     m = mount(db=own_server.spec(), settings=tight)
-    flag = m.dir / "go"
+    door = Door(m.dir / "door")
     client = m.start_python(
         f"""
-import os, time
+import os
 conn = os.environ["C"]
 open(conn + "/query.sql", "w").write("{own_server.endless};")
 result = open(conn + "/result.csv", "rb", 0)
 size = len(result.read(100))
 print(size, flush=True)
-while not os.path.exists("{flag}"):
-    time.sleep(0.01)
+open("{door}").read()
 try:
     while True:
         data = result.read(65536)
@@ -183,17 +183,17 @@ print(open(conn + "/error").read())
 print(open(conn + "/status.json").read())
 """
     )
-    wait_for(lambda: client.stdout, "it has read some")
-    yield own_server, client, flag
+    door.reached()
+    yield own_server, client, door
 
 
 # Not a clean end: what came before it must not pass for the whole.
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGQUIT", "SIGINT"])
 def test_a_reader_is_told_that_the_server_went_away(slow_reader, how):
-    server, client, flag = slow_reader
+    server, client, door = slow_reader
 
     server.stop_server(getattr(signal, how))
-    flag.touch()
+    door.open()
 
     result = client.wait().check()
     assert result.lines[1] == "Input/output error"
@@ -205,17 +205,17 @@ def test_a_reader_is_told_that_the_server_went_away(slow_reader, how):
 # And the next statement finds the server that was started again.
 def test_a_restarted_server_is_used_at_once(mount, own_server):
     m = mount(db=own_server.spec())
-    flag = m.dir / "go"
+    door = Door(m.dir / "door")
     client = m.start_sh(
         "echo 'select 1 as a;' > $C/query.sql; cat $C/result.csv;"
-        f" while ! [ -e {flag} ]; do sleep 0.01; done;"
+        f" read x <{door};"
         " echo 'select 2 as b;' > $C/query.sql && cat $C/result.csv"
     )
     wait_for(lambda: client.stdout, "its session is idle")
     own_server.stop_server()
     own_server.launch()
 
-    flag.touch()
+    door.open()
 
     assert client.wait().check().out == "a\n1\nb\n2\n"
 
@@ -223,20 +223,20 @@ def test_a_restarted_server_is_used_at_once(mount, own_server):
 @pytest.fixture
 def paused(mount, server):
     """paused(first, then): a client that runs two scripts, with a pause in
-    between, which ends when the flag is there; the client and the flag."""
+    between, which ends when the door is opened; the client and the door."""
     server.sql("create table t (n integer)")
     m = mount(db=server.spec())
-    flag = m.dir / "go"
+    door = Door(m.dir / "door")
 
     def start(first, then):
         client = m.start_sh(
             f"echo '{first}' > $C/query.sql; echo ready;"
-            f" while ! [ -e {flag} ]; do sleep 0.01; done;"
+            f" read x <{door};"
             f" echo '{then}' > $C/query.sql; echo rc $?; cat $C/result.csv $C/error",
             shell="bash",
         )
         wait_for(lambda: client.stdout, "the first script is over")
-        return client, flag
+        return client, door
 
     return start
 
@@ -260,10 +260,10 @@ def drop_sessions(server):
 def test_a_connection_dropped_while_idle_is_not_noticed(
     paused, server, then, expected
 ):
-    client, flag = paused("select 1;", then)
+    client, door = paused("select 1;", then)
 
     drop_sessions(server)
-    flag.touch()
+    door.open()
 
     assert client.wait().check().out == "ready\nrc 0\n" + expected
 
@@ -281,10 +281,10 @@ def test_a_connection_dropped_while_idle_is_not_noticed(
 def test_a_session_dropped_with_state_in_it_is_told(paused, server, first, lost):
     if server.name == "postgres":
         first = first.replace("time_zone", "timezone")
-    client, flag = paused(first, "insert into t values (2);")
+    client, door = paused(first, "insert into t values (2);")
 
     drop_sessions(server)
-    flag.touch()
+    door.open()
 
     result = client.wait()
     assert result.lines[:2] == ["ready", "rc 1"]
@@ -295,12 +295,12 @@ def test_a_session_dropped_with_state_in_it_is_told(paused, server, first, lost)
 
 # Told once: the one after that has a session anew.
 def test_after_a_lost_transaction_statements_run_again(paused, server):
-    client, flag = paused(
+    client, door = paused(
         "begin;", "select 2;' > $C/query.sql; echo 'select 3 as c;"
     )
 
     drop_sessions(server)
-    flag.touch()
+    door.open()
 
     assert client.wait().out == "ready\nrc 0\nc\n3\n"
 
@@ -408,16 +408,16 @@ def test_a_writing_statement_is_never_sent_twice(mount, server, relay):
 def test_a_line_cut_mid_stream_is_eio(mount, server, relay):
     tight = {"spool_memory": 65536, "spool_memory_total": 65536, "spool_disk": 0}
     m = mount(db=server.spec(tcp=True, port=relay.port), settings=tight)
-    flag = m.dir / "go"
+    door = Door(m.dir / "door")
     client = m.start_sh(
         f"echo '{server.endless};' > $C/query.sql\n"
         "exec 3< $C/result.csv; read -r head <&3; echo $head;"
-        f" while ! [ -e {flag} ]; do sleep 0.01; done; cat <&3 > /dev/null; echo $?"
+        f" read x <{door}; cat <&3 > /dev/null; echo $?"
     )
     wait_for(lambda: client.stdout, "it has read some")
 
     relay.cut()
-    flag.touch()
+    door.open()
 
     result = client.wait()
     assert result.lines == ["n", "1"]
@@ -476,10 +476,10 @@ def test_a_connection_lost_after_rows_is_eio_for_the_reader(mount):
 def test_umount_cancels_and_rolls_back(mount, server):
     server.sql("create table t (n integer)")
     m = mount(db=server.spec())
-    flag = m.dir / "go"
+    door = Door(m.dir / "door")
     holder = m.start_sh(
         "echo 'begin; insert into t values (1);' > $C/query.sql; echo begun;"
-        f" while ! [ -e {flag} ]; do sleep 0.01; done"
+        f" read x <{door}"
     )
     running = m.start_sh(f"echo '{server.slow};' > $C/query.sql")
     wait_for(lambda: holder.stdout, "the transaction has begun")
@@ -491,5 +491,5 @@ def test_umount_cancels_and_rolls_back(mount, server):
     server.wait_until_idle()
     assert server.sql("select n from t") == []
     wait_for(lambda: mounts.connection_of(m.mnt) is None, "the mount is gone")
-    flag.touch()
+    door.open()
     holder.wait()
