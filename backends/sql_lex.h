@@ -60,6 +60,22 @@ struct sql_lex {
 	bool executable; /* within a comment that is executed */
 };
 
+/* A token is whole and ends before pos. */
+static inline enum sql_token sql_lex_done(struct sql_lex *lex, size_t pos,
+					  enum sql_token token)
+{
+	lex->pos = pos;
+	lex->state = 0;
+	return token;
+}
+
+/* The text ends within a token; what comes before pos is done with. */
+static inline enum sql_token sql_lex_more(struct sql_lex *lex, size_t pos)
+{
+	lex->pos = pos;
+	return SQL_MORE;
+}
+
 enum sql_token sql_lex_postgres(struct sql_lex *lex, const char *text,
 				size_t len);
 enum sql_token sql_lex_sqlite(struct sql_lex *lex, const char *text,

@@ -49,20 +49,6 @@ static bool is_control(char c)
 	return (unsigned char)c < ' ' || c == 0x7f;
 }
 
-static enum sql_token done(struct sql_lex *lex, size_t pos,
-			   enum sql_token token)
-{
-	lex->pos = pos;
-	lex->state = BETWEEN;
-	return token;
-}
-
-static enum sql_token more(struct sql_lex *lex, size_t pos)
-{
-	lex->pos = pos;
-	return SQL_MORE;
-}
-
 static enum sql_token inside(struct sql_lex *lex, const char *text, size_t len);
 
 static enum sql_token enter(struct sql_lex *lex, const char *text, size_t pos,
@@ -95,8 +81,8 @@ static enum sql_token line_comment(struct sql_lex *lex, const char *text,
 	const char *end = memchr(text + lex->pos, '\n', len - lex->pos);
 
 	if (end == NULL)
-		return more(lex, len);
-	return done(lex, (size_t)(end - text), SQL_LINE_COMMENT);
+		return sql_lex_more(lex, len);
+	return sql_lex_done(lex, (size_t)(end - text), SQL_LINE_COMMENT);
 }
 
 /*
@@ -110,7 +96,7 @@ static enum sql_token dashes(struct sql_lex *lex, const char *text, size_t len)
 	if (i == len)
 		return SQL_MORE;
 	if (lex->begun && text[i] != ' ' && !is_control(text[i]))
-		return done(lex, i - 1, SQL_OTHER);
+		return sql_lex_done(lex, i - 1, SQL_OTHER);
 	return enter(lex, text, i, len, LINE_COMMENT);
 }
 
@@ -124,9 +110,10 @@ static enum sql_token comment(struct sql_lex *lex, const char *text, size_t len)
 			break;
 		p++;
 		if (*p == '/')
-			return done(lex, (size_t)(p - text) + 1, SQL_COMMENT);
+			return sql_lex_done(lex, (size_t)(p - text) + 1,
+					    SQL_COMMENT);
 	}
-	return more(lex, p != NULL ? (size_t)(p - text) : len);
+	return sql_lex_more(lex, p != NULL ? (size_t)(p - text) : len);
 }
 
 static enum sql_token slash_star(struct sql_lex *lex, const char *text,
@@ -150,9 +137,9 @@ static enum sql_token version(struct sql_lex *lex, const char *text, size_t len)
 	while (i < len && text[i] >= '0' && text[i] <= '9')
 		i++;
 	if (i == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	lex->executable = true;
-	return done(lex, i, SQL_MARK);
+	return sql_lex_done(lex, i, SQL_MARK);
 }
 
 static enum sql_token word(struct sql_lex *lex, const char *text, size_t len)
@@ -169,8 +156,8 @@ static enum sql_token word(struct sql_lex *lex, const char *text, size_t len)
 		i++;
 	}
 	if (i == len || match == PERHAPS)
-		return more(lex, i);
-	return done(lex, i, SQL_WORD);
+		return sql_lex_more(lex, i);
+	return sql_lex_done(lex, i, SQL_WORD);
 }
 
 static bool has_escapes(const struct sql_lex *lex)
@@ -193,9 +180,9 @@ static enum sql_token quoted(struct sql_lex *lex, const char *text, size_t len)
 		else if (i + 1 < len)
 			i += 2;
 		else
-			return more(lex, i);
+			return sql_lex_more(lex, i);
 	}
-	return i < len ? done(lex, i + 1, token) : more(lex, i);
+	return i < len ? sql_lex_done(lex, i + 1, token) : sql_lex_more(lex, i);
 }
 
 static enum sql_token inside(struct sql_lex *lex, const char *text, size_t len)
@@ -239,15 +226,15 @@ static enum sql_token pair(struct sql_lex *lex, const char *text, size_t i,
 	case '*':
 		if (lex->executable && next == '/') {
 			lex->executable = false;
-			return done(lex, i + 2, SQL_MARK);
+			return sql_lex_done(lex, i + 2, SQL_MARK);
 		}
 		break;
 	default: /* a backslash; \N is a NULL */
 		if (next != 'N')
-			return done(lex, i + 1, SQL_BACKSLASH);
-		return done(lex, i + 2, SQL_OTHER);
+			return sql_lex_done(lex, i + 1, SQL_BACKSLASH);
+		return sql_lex_done(lex, i + 2, SQL_OTHER);
 	}
-	return done(lex, i + 1, SQL_OTHER);
+	return sql_lex_done(lex, i + 1, SQL_OTHER);
 }
 
 static enum sql_token special(struct sql_lex *lex, const char *text, size_t i,
@@ -266,11 +253,11 @@ static enum sql_token special(struct sql_lex *lex, const char *text, size_t i,
 	case '\\':
 		return pair(lex, text, i, len);
 	case '(':
-		return done(lex, i + 1, SQL_OPEN);
+		return sql_lex_done(lex, i + 1, SQL_OPEN);
 	case ')':
-		return done(lex, i + 1, SQL_CLOSE);
+		return sql_lex_done(lex, i + 1, SQL_CLOSE);
 	default:
-		return done(lex, i + 1, SQL_OTHER);
+		return sql_lex_done(lex, i + 1, SQL_OTHER);
 	}
 }
 
@@ -287,14 +274,14 @@ static enum sql_token between(struct sql_lex *lex, const char *text, size_t len)
 	if (match == PERHAPS)
 		return SQL_MORE;
 	if (match == YES)
-		return done(lex, i + (n > 0 ? n : 1), SQL_SEMICOLON);
+		return sql_lex_done(lex, i + (n > 0 ? n : 1), SQL_SEMICOLON);
 	if (is_name(text[i]))
 		return enter(lex, text, i + 1, len, WORD);
 	if (!is_space(text[i]))
 		return special(lex, text, i, len);
 	while (i < len && is_space(text[i]))
 		i++;
-	return done(lex, i, SQL_SPACE);
+	return sql_lex_done(lex, i, SQL_SPACE);
 }
 
 enum sql_token sql_lex_mysql(struct sql_lex *lex, const char *text, size_t len)

@@ -93,20 +93,6 @@ static bool is_name(char c)
 	return is_tag(c) || c == '$';
 }
 
-static enum sql_token done(struct sql_lex *lex, size_t pos,
-			   enum sql_token token)
-{
-	lex->pos = pos;
-	lex->state = BETWEEN;
-	return token;
-}
-
-static enum sql_token more(struct sql_lex *lex, size_t pos)
-{
-	lex->pos = pos;
-	return SQL_MORE;
-}
-
 static enum sql_token line_comment(struct sql_lex *lex, const char *text,
 				   size_t len)
 {
@@ -114,7 +100,8 @@ static enum sql_token line_comment(struct sql_lex *lex, const char *text,
 
 	while (i < len && text[i] != '\n' && text[i] != '\r')
 		i++;
-	return i < len ? done(lex, i, SQL_LINE_COMMENT) : more(lex, i);
+	return i < len ? sql_lex_done(lex, i, SQL_LINE_COMMENT)
+		       : sql_lex_more(lex, i);
 }
 
 static enum sql_token comment(struct sql_lex *lex, const char *text, size_t len)
@@ -125,14 +112,14 @@ static enum sql_token comment(struct sql_lex *lex, const char *text, size_t len)
 		while (i < len && text[i] != '*' && text[i] != '/')
 			i++;
 		if (i + 1 >= len)
-			return more(lex, i);
+			return sql_lex_more(lex, i);
 		if (text[i] == '/' && text[i + 1] == '*') {
 			lex->count++;
 			i += 2;
 		} else if (text[i] == '*' && text[i + 1] == '/') {
 			i += 2;
 			if (--lex->count == 0)
-				return done(lex, i, SQL_COMMENT);
+				return sql_lex_done(lex, i, SQL_COMMENT);
 		} else {
 			i++;
 		}
@@ -144,8 +131,8 @@ static enum sql_token name(struct sql_lex *lex, const char *text, size_t len)
 	const char *end = memchr(text + lex->pos, '"', len - lex->pos);
 
 	if (end == NULL)
-		return more(lex, len);
-	return done(lex, (size_t)(end - text) + 1, SQL_NAME);
+		return sql_lex_more(lex, len);
+	return sql_lex_done(lex, (size_t)(end - text) + 1, SQL_NAME);
 }
 
 /* Remembers the string, for a quote behind it may take it up again. */
@@ -154,7 +141,7 @@ static enum sql_token string_end(struct sql_lex *lex, size_t pos)
 	lex->string = lex->state;
 	lex->string_end = pos;
 	lex->newline = false;
-	return done(lex, pos, SQL_STRING);
+	return sql_lex_done(lex, pos, SQL_STRING);
 }
 
 static enum sql_token plain(struct sql_lex *lex, const char *text, size_t len)
@@ -162,7 +149,7 @@ static enum sql_token plain(struct sql_lex *lex, const char *text, size_t len)
 	const char *end = memchr(text + lex->pos, '\'', len - lex->pos);
 
 	if (end == NULL)
-		return more(lex, len);
+		return sql_lex_more(lex, len);
 	return string_end(lex, (size_t)(end - text) + 1);
 }
 
@@ -176,9 +163,9 @@ static enum sql_token escape(struct sql_lex *lex, const char *text, size_t len)
 		else if (i + 1 < len)
 			i += 2;
 		else
-			return more(lex, i);
+			return sql_lex_more(lex, i);
 	}
-	return i < len ? string_end(lex, i + 1) : more(lex, i);
+	return i < len ? string_end(lex, i + 1) : sql_lex_more(lex, i);
 }
 
 static enum sql_token dollar(struct sql_lex *lex, const char *text, size_t len)
@@ -202,7 +189,8 @@ static enum sql_token dollar(struct sql_lex *lex, const char *text, size_t len)
 		i++;
 	}
 	lex->count = n;
-	return n == lex->tag_len ? done(lex, i, SQL_STRING) : more(lex, i);
+	return n == lex->tag_len ? sql_lex_done(lex, i, SQL_STRING)
+				 : sql_lex_more(lex, i);
 }
 
 static enum sql_token dollar_body(struct sql_lex *lex, const char *text,
@@ -235,11 +223,11 @@ static enum sql_token prefixed(struct sql_lex *lex, const char *text, size_t i,
 	if (next == '\'' && (letter == 'b' || letter == 'x'))
 		return begin_string(lex, text, i + 1, len, BITS);
 	if (next == '\'' && letter == 'n')
-		return done(lex, i, SQL_OTHER);
+		return sql_lex_done(lex, i, SQL_OTHER);
 	if (next != '&' || letter != 'u')
-		return done(lex, i, SQL_WORD);
+		return sql_lex_done(lex, i, SQL_WORD);
 	if (i + 1 == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	if (text[i + 1] == '\'')
 		return begin_string(lex, text, i + 2, len, PLAIN);
 	if (text[i + 1] == '"') {
@@ -248,7 +236,7 @@ static enum sql_token prefixed(struct sql_lex *lex, const char *text, size_t i,
 		return name(lex, text, len);
 	}
 	/* psql does not count such a letter as a word. */
-	return done(lex, i, SQL_OTHER);
+	return sql_lex_done(lex, i, SQL_OTHER);
 }
 
 static enum sql_token word(struct sql_lex *lex, const char *text, size_t len)
@@ -258,10 +246,10 @@ static enum sql_token word(struct sql_lex *lex, const char *text, size_t len)
 	while (i < len && is_name(text[i]))
 		i++;
 	if (i == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	if (i == lex->word + 1)
 		return prefixed(lex, text, i, len);
-	return done(lex, i, SQL_WORD);
+	return sql_lex_done(lex, i, SQL_WORD);
 }
 
 static enum sql_token dollar_tag(struct sql_lex *lex, const char *text,
@@ -272,7 +260,7 @@ static enum sql_token dollar_tag(struct sql_lex *lex, const char *text,
 	while (i < len && is_tag(text[i]))
 		i++;
 	if (i == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	if (text[i] == '$')
 		return dollar_body(lex, text, i + 1, len);
 	/* No dollar quote: a lone dollar and a name, which ends here. */
@@ -291,7 +279,7 @@ static enum sql_token junk(struct sql_lex *lex, const char *text, size_t len)
 
 	while (i < len && is_name(text[i]))
 		i++;
-	return i < len ? done(lex, i, SQL_OTHER) : more(lex, i);
+	return i < len ? sql_lex_done(lex, i, SQL_OTHER) : sql_lex_more(lex, i);
 }
 
 /* At text[i], behind digits: a letter that may be the e of an exponent. */
@@ -301,16 +289,16 @@ static enum sql_token suffix(struct sql_lex *lex, const char *text, size_t i,
 	bool exponent = lex->state != TAIL && (text[i] | 0x20) == 'e';
 
 	if (exponent && i + 1 == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	if (!exponent || (text[i + 1] != '+' && text[i + 1] != '-')) {
 		lex->state = JUNK; /* digits may follow the e in there */
 		lex->pos = i;
 		return junk(lex, text, len);
 	}
 	if (i + 2 == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	if (!is_digit(text[i + 2]))
-		return done(lex, i + 2, SQL_OTHER);
+		return sql_lex_done(lex, i + 2, SQL_OTHER);
 	lex->state = TAIL;
 	lex->pos = i + 2;
 	return number(lex, text, len);
@@ -324,15 +312,15 @@ static enum sql_token number(struct sql_lex *lex, const char *text, size_t len)
 		while (i < len && is_digit(text[i]))
 			i++;
 		if (i == len)
-			return more(lex, i);
+			return sql_lex_more(lex, i);
 		if (kind_of(text[i]) == K_LETTER)
 			return suffix(lex, text, i, len);
 		if (lex->state != INTEGER || text[i] != '.')
-			return done(lex, i, SQL_OTHER);
+			return sql_lex_done(lex, i, SQL_OTHER);
 		if (i + 1 == len)
-			return more(lex, i);
+			return sql_lex_more(lex, i);
 		if (text[i + 1] == '.') /* 1..10 has no fractions */
-			return done(lex, i, SQL_OTHER);
+			return sql_lex_done(lex, i, SQL_OTHER);
 		lex->state = DECIMAL;
 		i++;
 	}
@@ -345,7 +333,7 @@ static enum sql_token variable(struct sql_lex *lex, const char *text,
 
 	while (i < len && is_tag(text[i]))
 		i++;
-	return i < len ? done(lex, i, SQL_OTHER) : more(lex, i);
+	return i < len ? sql_lex_done(lex, i, SQL_OTHER) : sql_lex_more(lex, i);
 }
 
 static enum sql_token inside(struct sql_lex *lex, const char *text, size_t len)
@@ -398,7 +386,7 @@ static enum sql_token space(struct sql_lex *lex, const char *text, size_t len)
 		if (text[i] == '\n' || text[i] == '\r')
 			lex->newline = true;
 	}
-	return done(lex, i, SQL_SPACE);
+	return sql_lex_done(lex, i, SQL_SPACE);
 }
 
 static enum sql_token quote(struct sql_lex *lex, const char *text, size_t len)
@@ -420,7 +408,7 @@ static enum sql_token pair(struct sql_lex *lex, const char *text, size_t len,
 	char next;
 
 	if (i + 1 == len)
-		return more(lex, i);
+		return sql_lex_more(lex, i);
 	next = text[i + 1];
 	if (first == K_DASH && next == '-')
 		return enter(lex, text, i + 2, len, LINE_COMMENT);
@@ -441,8 +429,8 @@ static enum sql_token pair(struct sql_lex *lex, const char *text, size_t len,
 		return enter(lex, text, i + 1, len, VARIABLE);
 	if ((first == K_DOT && next == '.') ||
 	    (first == K_COLON && next == ':'))
-		return done(lex, i + 2, SQL_OTHER);
-	return done(lex, i + 1, SQL_OTHER);
+		return sql_lex_done(lex, i + 2, SQL_OTHER);
+	return sql_lex_done(lex, i + 1, SQL_OTHER);
 }
 
 enum sql_token sql_lex_postgres(struct sql_lex *lex, const char *text,
@@ -483,15 +471,15 @@ enum sql_token sql_lex_postgres(struct sql_lex *lex, const char *text,
 	case K_NAME:
 		return enter(lex, text, i + 1, len, NAME);
 	case K_SEMICOLON:
-		return done(lex, i + 1, SQL_SEMICOLON);
+		return sql_lex_done(lex, i + 1, SQL_SEMICOLON);
 	case K_OPEN:
-		return done(lex, i + 1, SQL_OPEN);
+		return sql_lex_done(lex, i + 1, SQL_OPEN);
 	case K_CLOSE:
-		return done(lex, i + 1, SQL_CLOSE);
+		return sql_lex_done(lex, i + 1, SQL_CLOSE);
 	case K_BACKSLASH:
-		return done(lex, i + 1, SQL_BACKSLASH);
+		return sql_lex_done(lex, i + 1, SQL_BACKSLASH);
 	default:
-		return done(lex, i + 1, SQL_OTHER);
+		return sql_lex_done(lex, i + 1, SQL_OTHER);
 	}
 }
 

@@ -40,14 +40,6 @@ static bool is_space(char c)
 	return kinds[(unsigned char)c] == SPACE_BYTE;
 }
 
-static enum sql_token done(struct sql_lex *lex, size_t pos,
-			   enum sql_token token)
-{
-	lex->pos = pos;
-	lex->state = BETWEEN;
-	return token;
-}
-
 /* Up to the byte, which belongs to the token when with is 1. */
 static enum sql_token until(struct sql_lex *lex, const char *text, size_t len,
 			    char end, size_t with)
@@ -58,7 +50,7 @@ static enum sql_token until(struct sql_lex *lex, const char *text, size_t len,
 	lex->pos = len;
 	if (p == NULL)
 		return SQL_MORE;
-	return done(lex, (size_t)(p - text) + with, token);
+	return sql_lex_done(lex, (size_t)(p - text) + with, token);
 }
 
 static enum sql_token comment(struct sql_lex *lex, const char *text, size_t len)
@@ -71,7 +63,8 @@ static enum sql_token comment(struct sql_lex *lex, const char *text, size_t len)
 			break;
 		p++;
 		if (*p == '/')
-			return done(lex, (size_t)(p - text) + 1, SQL_COMMENT);
+			return sql_lex_done(lex, (size_t)(p - text) + 1,
+					    SQL_COMMENT);
 	}
 	lex->pos = p != NULL ? (size_t)(p - text) : len;
 	return SQL_MORE;
@@ -84,7 +77,7 @@ static enum sql_token word(struct sql_lex *lex, const char *text, size_t len)
 	while (i < len && is_name(text[i]))
 		i++;
 	lex->pos = i;
-	return i < len ? done(lex, i, SQL_WORD) : SQL_MORE;
+	return i < len ? sql_lex_done(lex, i, SQL_WORD) : SQL_MORE;
 }
 
 static enum sql_token inside(struct sql_lex *lex, const char *text, size_t len)
@@ -127,15 +120,15 @@ static enum sql_token special(struct sql_lex *lex, const char *text, size_t i,
 			return enter(lex, text, i + 2, len, LINE_COMMENT);
 		if (text[i] == '/' && text[i + 1] == '*')
 			return enter(lex, text, i + 2, len, COMMENT);
-		return done(lex, i + 1, SQL_OTHER);
+		return sql_lex_done(lex, i + 1, SQL_OTHER);
 	case ';':
-		return done(lex, i + 1, SQL_SEMICOLON);
+		return sql_lex_done(lex, i + 1, SQL_SEMICOLON);
 	case '(':
-		return done(lex, i + 1, SQL_OPEN);
+		return sql_lex_done(lex, i + 1, SQL_OPEN);
 	case ')':
-		return done(lex, i + 1, SQL_CLOSE);
+		return sql_lex_done(lex, i + 1, SQL_CLOSE);
 	default:
-		return done(lex, i + 1, SQL_OTHER);
+		return sql_lex_done(lex, i + 1, SQL_OTHER);
 	}
 }
 
@@ -158,7 +151,7 @@ enum sql_token sql_lex_sqlite(struct sql_lex *lex, const char *text, size_t len)
 		return special(lex, text, i, len);
 	while (i < len && is_space(text[i]))
 		i++;
-	return done(lex, i, SQL_SPACE);
+	return sql_lex_done(lex, i, SQL_SPACE);
 }
 
 enum sql_token sql_lex_sqlite_open(const struct sql_lex *lex)
