@@ -15,6 +15,7 @@
 
 #include "backends/address.h"
 #include "backends/db.h"
+#include "backends/environment.h"
 #include "backends/mariadb_error.h"
 #include "backends/mariadb_pvio.h"
 #include "backends/mariadb_tls.h"
@@ -65,24 +66,8 @@ static void clear_environment(void)
 {
 	static const char *const prefixes[] = {"MYSQL_", "MARIADB_",
 					       "LIBMYSQL_"};
-	char name[256];
 
-	for (char **entry = environ; *entry != NULL;) {
-		size_t len = strcspn(*entry, "=");
-		bool ours = false;
-
-		for (size_t i = 0; i < 3; i++)
-			ours = ours || strncmp(*entry, prefixes[i],
-					       strlen(prefixes[i])) == 0;
-		if (!ours || len >= sizeof(name) || (*entry)[len] == '\0') {
-			entry++;
-			continue;
-		}
-		memcpy(name, *entry, len);
-		name[len] = '\0';
-		/* The entries behind it move up. */
-		(void)unsetenv(name);
-	}
+	environment_clear(prefixes, sizeof(prefixes) / sizeof(prefixes[0]));
 }
 
 static int refuse(struct login *login, MYSQL *mysql)

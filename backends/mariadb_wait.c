@@ -20,17 +20,6 @@ struct my_wait *my_wait_set(struct my_wait *wait)
 	return former;
 }
 
-int my_wait_timeout(uint64_t deadline)
-{
-	uint64_t now = clock_mono_ms();
-
-	if (deadline == 0)
-		return -1;
-	if (deadline <= now)
-		return 0;
-	return deadline - now < INT32_MAX ? (int)(deadline - now) : INT32_MAX;
-}
-
 /* With TLS the connector asks for input although it wants to send. */
 static short events(const struct my_wait *wait, bool is_read)
 {
@@ -62,7 +51,7 @@ int my_wait_io(my_socket fd, my_bool is_read, int timeout)
 	for (;;) {
 		ms = -1;
 		if (wait != NULL && wait->deadline != 0)
-			ms = my_wait_timeout(wait->deadline);
+			ms = clock_poll_timeout(wait->deadline);
 		else if (wait != NULL && wait->sink != NULL)
 			ms = wait->sink->idle(wait->arg);
 		n = poll(&pfd, 1, ms);

@@ -31,7 +31,4 @@ struct my_wait *my_wait_set(struct my_wait *wait);
 /* Waits for fd by the rules in force: 1 when it is ready, 0 in vain. */
 int my_wait_io(my_socket fd, my_bool is_read, int timeout);
 
-/* Milliseconds until deadline (clock_mono_ms(), 0: none) for poll(). */
-int my_wait_timeout(uint64_t deadline);
-
 #endif

@@ -29,7 +29,7 @@ static int await(int fd, short events, uint64_t deadline)
 	int n;
 
 	do {
-		n = poll(&pfd, 1, pg_poll_timeout(deadline));
+		n = poll(&pfd, 1, clock_poll_timeout(deadline));
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;

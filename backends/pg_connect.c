@@ -10,6 +10,7 @@
 
 #include "backends/address.h"
 #include "backends/db.h"
+#include "backends/environment.h"
 #include "backends/pg_rows.h"
 #include "backends/sqlstate.h"
 #include "common/buf.h"
@@ -49,33 +50,9 @@ static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
  */
 static void clear_environment(void)
 {
-	char name[256];
-	char **entry = environ;
+	static const char *const prefixes[] = {"PG"};
 
-	while (entry != NULL && *entry != NULL) {
-		size_t len = strcspn(*entry, "=");
-
-		if (strncmp(*entry, "PG", 2) != 0 || len >= sizeof(name) ||
-		    (*entry)[len] == '\0') {
-			entry++;
-			continue;
-		}
-		memcpy(name, *entry, len);
-		name[len] = '\0';
-		/* The entries behind it move up. */
-		(void)unsetenv(name);
-	}
-}
-
-int pg_poll_timeout(uint64_t deadline)
-{
-	uint64_t now = clock_mono_ms();
-
-	if (deadline == 0)
-		return -1;
-	if (deadline <= now)
-		return 0;
-	return deadline - now < INT32_MAX ? (int)(deadline - now) : INT32_MAX;
+	environment_clear(prefixes, 1);
 }
 
 static void set(struct keywords *k, const char *name, const char *value)
@@ -254,7 +231,7 @@ static int wait_login(PGconn *conn, uint64_t deadline, struct err *err)
 			return login_error(conn, err);
 		pfd.events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
 		if (!pg_rows_pending(&rows)) {
-			int n = poll(&pfd, 1, pg_poll_timeout(deadline));
+			int n = poll(&pfd, 1, clock_poll_timeout(deadline));
 
 			if (n == 0)
 				return err_set(

@@ -10,9 +10,6 @@
 struct db_params;
 struct err;
 
-/* Milliseconds until deadline (clock_mono_ms(), 0: none) for poll(). */
-int pg_poll_timeout(uint64_t deadline);
-
 /* The lines of text on one, without those that repeat. out: size bytes. */
 void pg_one_line(char *out, size_t size, const char *text);
 

@@ -115,7 +115,7 @@ static int wait_result(struct pg_session *s, uint64_t deadline, struct err *err)
 	struct pollfd pfd = {.fd = s->fd, .events = POLLIN};
 
 	while (PQisBusy(s->conn)) {
-		int timeout = pg_poll_timeout(deadline);
+		int timeout = clock_poll_timeout(deadline);
 
 		if (pg_rows_pending(&s->rows) || poll(&pfd, 1, timeout) > 0) {
 			if (pg_rows_read(&s->rows) < 0)

@@ -392,7 +392,7 @@ static void wait_input(struct run *r)
 	}
 	if (pause_for_bulk(r))
 		return;
-	timeout = r->deadline != 0 ? pg_poll_timeout(r->deadline)
+	timeout = r->deadline != 0 ? clock_poll_timeout(r->deadline)
 				   : r->job->sink->idle(r->job->arg);
 	if (pg_rows_pending(&r->s->rows) || poll(&pfd, 1, timeout) > 0) {
 		r->eof = pg_rows_read(&r->s->rows) < 0;

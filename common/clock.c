@@ -39,3 +39,14 @@ void clock_text(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
 	for (int i = 0; i < 6; i++)
 		out[19 + i] = ms[i];
 }
+
+int clock_poll_timeout(uint64_t deadline)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (deadline == 0)
+		return -1;
+	if (deadline <= now)
+		return 0;
+	return deadline - now < INT32_MAX ? (int)(deadline - now) : INT32_MAX;
+}
