@@ -14,6 +14,17 @@
 #include "fs/session.h"
 #include "fs/statement.h"
 
+void connection_check(struct connection *c)
+{
+	struct conversation *next;
+
+	for (struct conversation *v = c->conversations; v != NULL; v = next) {
+		next = v->next;
+		if (conversation_is_over(v))
+			conversation_end(v);
+	}
+}
+
 enum { REAP_MS = 50 }; /* how soon a holder's end is seen by who waits */
 
 /* Jobs that have ended hold sessions until somebody looks. */
@@ -22,14 +33,9 @@ static void on_reap_timer(struct loop_timer *timer)
 	struct connection *c =
 		(struct connection *)((char *)timer -
 				      offsetof(struct connection, reap_timer));
-	struct conversation *next;
 
 	(void)loop_timer_start(c->mount->loop, timer, REAP_MS);
-	for (struct conversation *v = c->conversations; v != NULL; v = next) {
-		next = v->next;
-		if (v->session != NULL && conversation_is_over(v))
-			conversation_end(v);
-	}
+	connection_check(c);
 }
 
 struct connection *connection_create(struct mount *mount, struct spec *spec)

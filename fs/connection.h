@@ -53,6 +53,9 @@ void connection_stop_waiting(struct connection *c, struct conversation *conv);
 /* conv's session is closed and taken from it, if it has one. */
 void connection_release(struct connection *c, struct conversation *conv);
 
+/* Ends conversations whose Unix session has no process left. */
+void connection_check(struct connection *c);
+
 /* Something has become idle: serve who waits. */
 void connection_serve(struct connection *c);
 

@@ -207,16 +207,8 @@ int mount_start_thread(struct mount *m, void *(*run)(void *arg), void *arg)
 
 void mount_check_conversations(struct mount *m)
 {
-	for (struct connection *c = m->connections; c != NULL; c = c->next) {
-		struct conversation *next;
-
-		for (struct conversation *conv = c->conversations; conv != NULL;
-		     conv = next) {
-			next = conv->next;
-			if (conversation_is_over(conv))
-				conversation_end(conv);
-		}
-	}
+	for (struct connection *c = m->connections; c != NULL; c = c->next)
+		connection_check(c);
 }
 
 void mount_end_all(struct mount *m)
