@@ -33,6 +33,11 @@ class ServerEngine:
 class PostgresEngine(ServerEngine):
     name = "postgres"
     slow = "select pg_sleep(600)"  # no row for ten minutes, only reads
+    # One row, long enough to be sent at once, and then none for ten minutes.
+    stalling = (
+        "select repeat('x', 40000) as n, pg_sleep(case when i > 1 then 600 end)"
+        " from generate_series(1, 2) i"
+    )
     endless = "select generate_series(1, 1000000000) as n"
     interrupted = "57014"  # what the server says of a statement it has cancelled
     text = "text"  # the type of a long text
@@ -74,6 +79,9 @@ class PostgresEngine(ServerEngine):
 class MariadbEngine(ServerEngine):
     name = "mariadb"
     slow = "select sleep(600)"
+    stalling = (
+        "select repeat('x', 40000) as n, sleep(if(seq > 1, 600, 0)) from seq_1_to_2"
+    )
     endless = "select seq as n from seq_1_to_1000000000"
     interrupted = "70100"
     text = "longtext"
@@ -109,6 +117,7 @@ class SqliteEngine:
     name = "sqlite"
     _count = "with recursive s(n) as (select 1 union all select n + 1 from s {}) "
     slow = _count.format("") + "select n from s where n < 0"
+    stalling = _count.format("") + "select n from s where n < 2"
     endless = _count.format("") + "select n from s"
     interrupted = "SQLITE_INTERRUPT"
     text = "text"

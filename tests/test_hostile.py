@@ -320,13 +320,13 @@ for name in [b"\xff\xfe", b"a\nb", b"%2e", b"x" * 255, b"results/0.csv",
         'exec 3>"$C/query.sql"; printf "SLOW" >&3; exec sync -d /dev/fd/3',
         'echo "SLOW" >"$C/.new"; mv "$C/.new" "$C/query.sql"',
         '(echo "SLOW;" >"$C/query.sql") & until cat "$C/result.csv"; do :; done',
-        'echo "ENDLESS;" >"$C/query.sql"; exec 3<"$C/result.csv"; cat <&3 >/dev/null',
+        'echo "STALLING;" >"$C/query.sql"; exec 3<"$C/result.csv"; cat <&3 >/dev/null',
     ],
     ids=["write", "flush", "fsync", "rename", "open", "read"],
 )
 def test_kill_9_ends_every_parked_caller(mount, engine, script):
     m = mount(db=engine.spec())
-    text = script.replace("SLOW", engine.slow).replace("ENDLESS", engine.endless)
+    text = script.replace("SLOW", engine.slow).replace("STALLING", engine.stalling)
     client = m.start_sh(text)
     # Only now is the last process of the script in its last request.
     wait_for(
