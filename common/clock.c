@@ -22,6 +22,11 @@ uint64_t clock_coarse_ms(void)
 	return (uint64_t)read_ms(CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t clock_boot_ms(void)
+{
+	return (uint64_t)read_ms(CLOCK_BOOTTIME);
+}
+
 int64_t clock_wall_ms(void)
 {
 	return read_ms(CLOCK_REALTIME);

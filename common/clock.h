@@ -9,6 +9,7 @@ enum { CLOCK_TEXT_SIZE = 32 };
 
 uint64_t clock_mono_ms(void);   /* never goes back */
 uint64_t clock_coarse_ms(void); /* the same, cheaper, a few ms behind */
+uint64_t clock_boot_ms(void);   /* the same, and it goes on in suspend */
 int64_t clock_wall_ms(void);    /* milliseconds since 1970, UTC */
 
 /* For poll(): ms until deadline (clock_mono_ms()); 0: it is over; -1: none. */

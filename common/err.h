@@ -8,7 +8,8 @@
 #ifndef CONNFS_COMMON_ERR_H
 #define CONNFS_COMMON_ERR_H
 
-enum { ERR_MSG_SIZE = 400 };
+/* Of a server with several addresses each may have its own reason. */
+enum { ERR_MSG_SIZE = 1000 };
 
 struct err {
 	int code;               /* positive errno, 0: nothing is recorded */

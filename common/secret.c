@@ -18,6 +18,7 @@ enum {
 	CHUNK_SIZE = BLOCK * CHUNK_BLOCKS,
 	SMALL_MAX = CHUNK_SIZE / 8, /* larger ones get pages of their own */
 	MAP_UNIT = 4096,
+	STACK_NEAR = 4 * MAP_UNIT,
 };
 
 /* The books are kept outside of the pages, which fork() may clear. */
@@ -157,6 +158,30 @@ int secret_set(struct secret *s, const char *data, size_t len)
 	return 0;
 }
 
+int secret_append(struct secret *s, const char *data, size_t len)
+{
+	struct secret fresh = {0};
+
+	if (len == 0)
+		return 0;
+	if (s->cap - s->len <= len) {
+		if (len > SIZE_MAX / 4 - s->len)
+			return -ENOMEM;
+		if (secret_alloc(&fresh, s->len + len + s->cap) < 0 ||
+		    fresh.data == NULL)
+			return -ENOMEM;
+		fresh.len = s->len;
+		if (s->len > 0)
+			memcpy(fresh.data, s->data, s->len);
+		secret_finish(s);
+		*s = fresh;
+	}
+	memcpy(s->data + s->len, data, len);
+	s->len += len;
+	s->data[s->len] = '\0';
+	return 0;
+}
+
 void secret_finish(struct secret *s)
 {
 	int saved = errno;
@@ -173,4 +198,53 @@ void secret_wipe(void *p, size_t n)
 {
 	if (n > 0)
 		explicit_bzero(p, n);
+}
+
+/*
+ * What is nearer than wipe_far() may come. Sanitizers would put the array
+ * somewhere else.
+ */
+__attribute__((noinline, no_sanitize_address)) static void wipe_near(void)
+{
+	char area[STACK_NEAR];
+
+	secret_wipe(area, sizeof(area));
+}
+
+/* Whole pages, which the kernel replaces by zeros when they are used again. */
+__attribute__((noinline)) static void wipe_far(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t end = (here - STACK_NEAR / 2) / MAP_UNIT * MAP_UNIT;
+	pthread_attr_t attr;
+	size_t size = 0;
+	void *low;
+
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		return;
+	if (pthread_attr_getstack(&attr, &low, &size) == 0 &&
+	    (uintptr_t)low < end && end - (uintptr_t)low <= size)
+		(void)madvise(low, end - (uintptr_t)low, MADV_DONTNEED);
+	(void)pthread_attr_destroy(&attr);
+}
+
+/*
+ * The vector registers, through which memcpy() goes. Which ones depends on the
+ * size, and on the processor.
+ */
+static void wipe_registers(void)
+{
+	static const char zeros[STACK_NEAR];
+	void *(*volatile copy)(void *, const void *, size_t) = memcpy;
+	char area[STACK_NEAR];
+
+	for (size_t size = 16; size <= sizeof(area); size *= 2)
+		(void)copy(area, zeros, size);
+}
+
+void secret_wipe_stack(void)
+{
+	wipe_registers();
+	wipe_far();
+	wipe_near();
 }

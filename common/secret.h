@@ -28,11 +28,24 @@ int secret_set(struct secret *s, const char *data, size_t len);
 /* Replaces what s held by len zeros, for reading into. 0 or -ENOMEM. */
 int secret_alloc(struct secret *s, size_t len);
 
+/*
+ * Adds data, which is no part of s, to what s holds. 0, or -ENOMEM and s is as
+ * it was.
+ */
+int secret_append(struct secret *s, const char *data, size_t len);
+
 /* Wipes and frees; s is empty afterwards. */
 void secret_finish(struct secret *s);
 
 /* Overwrites n bytes in a way the compiler keeps. */
 void secret_wipe(void *p, size_t n);
+
+/*
+ * Empties the stack of this thread below the caller, and its registers: who was
+ * handed a secret has left pieces of it there. At the end of a login, and before
+ * threads are started, which begin with the registers of who starts them.
+ */
+void secret_wipe_stack(void);
 
 /* Wipes at the end of the scope; start it as {0}. */
 #define auto_secret __attribute__((cleanup(secret_finish)))

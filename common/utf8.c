@@ -61,3 +61,35 @@ size_t utf8_span(const char *s, size_t len)
 	}
 	return len;
 }
+
+static bool control(const char *s, size_t n)
+{
+	unsigned char c = (unsigned char)s[n - 1];
+
+	if (n == 1)
+		return c < 0x20 || c == 0x7f;
+	/* U+0080 to U+009F */
+	return n == 2 && (unsigned char)s[0] == 0xc2 && c < 0xa0;
+}
+
+void utf8_line(char *out, size_t size, const char *text, size_t len)
+{
+	size_t used = 0;
+	size_t step;
+
+	for (size_t i = 0; i < len; i += step) {
+		size_t n = utf8_char(text + i, len - i);
+		const char *c = text + i;
+
+		step = n > 0 ? n : 1;
+		if (n == 0 || control(c, n)) {
+			c = n == 0 ? "?" : " ";
+			n = 1;
+		}
+		if (used + n >= size)
+			break;
+		memcpy(out + used, c, n);
+		used += n;
+	}
+	out[used] = '\0';
+}

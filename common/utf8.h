@@ -14,4 +14,10 @@ size_t utf8_char(const char *s, size_t len);
  */
 size_t utf8_span(const char *s, size_t len);
 
+/*
+ * Copies text as one line: control characters become spaces, malformed bytes
+ * '?'. When out, of size bytes, is full it ends with a whole character.
+ */
+void utf8_line(char *out, size_t size, const char *text, size_t len);
+
 #endif

@@ -2,6 +2,7 @@
 /* Bytes that must not leak: where they are kept, and what is left of them. */
 #include "common/secret.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -151,6 +152,63 @@ static void test_child_of_fork_finds_zeros(void)
 	secret_finish(&s);
 }
 
+enum { STACK = 512 * 1024, DEEP = 200 * 1024, NEAR = 1000 };
+
+/* Sanitizers would put the arrays somewhere else. */
+__attribute__((noinline, no_sanitize_address)) static void leave_deep(void)
+{
+	volatile char text[DEEP];
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = 'S';
+}
+
+__attribute__((noinline, no_sanitize_address)) static void leave_near(void)
+{
+	volatile char text[NEAR];
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = 'S';
+}
+
+static void *leave_and_wipe(void *arg)
+{
+	const bool *wipes = arg;
+
+	leave_deep();
+	leave_near();
+	if (*wipes)
+		secret_wipe_stack();
+	return NULL;
+}
+
+/* How much of that stands on the stack of a thread that has ended. */
+static size_t left_on_stack(bool wipes)
+{
+	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_attr_t attr;
+	pthread_t thread;
+	size_t n = 0;
+
+	CHECK(stack != MAP_FAILED);
+	CHECK(pthread_attr_init(&attr) == 0);
+	CHECK(pthread_attr_setstack(&attr, stack, STACK) == 0);
+	CHECK(pthread_create(&thread, &attr, leave_and_wipe, &wipes) == 0);
+	CHECK(pthread_join(thread, NULL) == 0);
+	CHECK(pthread_attr_destroy(&attr) == 0);
+	for (size_t i = 4; i < STACK; i++)
+		n += memcmp(stack + i - 4, "SSSS", 4) == 0;
+	CHECK(munmap(stack, STACK) == 0);
+	return n;
+}
+
+static void test_stack_is_emptied(void)
+{
+	CHECK(left_on_stack(false) > DEEP / 2);
+	CHECK(left_on_stack(true) == 0);
+}
+
 int main(void)
 {
 	test_secret_is_locked_and_wiped();
@@ -158,5 +216,6 @@ int main(void)
 	test_secret_may_be_empty_or_its_own_part();
 	test_secrets_share_pages();
 	test_child_of_fork_finds_zeros();
+	test_stack_is_emptied();
 	return 0;
 }
