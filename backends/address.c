@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/clock.h"
@@ -37,11 +38,36 @@ static uint64_t share_deadline(uint64_t deadline, size_t n)
 	return now + (deadline - now) / (n + 1);
 }
 
+static int log_in_at(const struct addrinfo *ai, const char *host,
+		     uint64_t deadline, address_login login, void *arg,
+		     struct err *err)
+{
+	char address[ADDRESS_SIZE];
+	int rc = getnameinfo(ai->ai_addr, ai->ai_addrlen, address,
+			     sizeof(address), NULL, 0, NI_NUMERICHOST);
+
+	if (rc != 0)
+		return err_set(err, EHOSTUNREACH, "resolve %s: %s", host,
+			       gai_strerror(rc));
+	return login(arg, address, deadline, err);
+}
+
+/* why is the latest reason, err has those before it. */
+static void add_reason(struct err *err, const struct err *why)
+{
+	const struct err before = *err;
+
+	*err = *why;
+	if (why->sqlstate[0] == '\0' && before.msg[0] != '\0' &&
+	    strstr(before.msg, why->msg) == NULL)
+		(void)err_set(err, why->code, "%s; %s", before.msg, why->msg);
+}
+
 int address_try_each(const char *host, uint64_t deadline, address_login login,
 		     void *arg, struct err *err)
 {
+	struct err reasons = {0};
 	struct addrinfo *list;
-	char address[ADDRESS_SIZE];
 	size_t left = 0;
 	int rc;
 
@@ -51,18 +77,19 @@ int address_try_each(const char *host, uint64_t deadline, address_login login,
 	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
 		left++;
 	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next) {
+		struct err why = {0};
+
 		left--;
-		rc = getnameinfo(ai->ai_addr, ai->ai_addrlen, address,
-				 sizeof(address), NULL, 0, NI_NUMERICHOST);
-		if (rc != 0) {
-			rc = err_set(err, EHOSTUNREACH, "resolve %s: %s", host,
-				     gai_strerror(rc));
-			continue;
-		}
-		rc = login(arg, address, share_deadline(deadline, left), err);
-		if (rc == 0 || err->sqlstate[0] != '\0')
+		rc = log_in_at(ai, host, share_deadline(deadline, left), login,
+			       arg, &why);
+		if (rc == 0)
+			break;
+		add_reason(&reasons, &why);
+		if (why.sqlstate[0] != '\0')
 			break;
 	}
 	freeaddrinfo(list);
+	if (rc < 0)
+		*err = reasons;
 	return rc;
 }

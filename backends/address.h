@@ -18,8 +18,10 @@ typedef int (*address_login)(void *arg, const char *address, uint64_t deadline,
  * One address of host after the other, each with its share of the time until
  * deadline (clock_mono_ms(), 0: none), to the first login. A server that
  * answered (err has its SQLSTATE) is not asked again at another of its
- * addresses. Returns what the last login did; -EHOSTUNREACH when there is no
- * address. Any thread; resolving may take longer than the deadline.
+ * addresses, and what it says is all that err has. Otherwise it has the reasons
+ * of all, in their order, or the last one would hide that of the address that
+ * should have worked. Returns what the last login did; -EHOSTUNREACH when there
+ * is no address. Any thread; resolving may take longer than the deadline.
  */
 int address_try_each(const char *host, uint64_t deadline, address_login login,
 		     void *arg, struct err *err);

@@ -35,8 +35,10 @@ struct db {
 	int server_pid;
 };
 
+extern const struct backend dsql_backend;
 extern const struct backend mariadb_backend;
 extern const struct backend pg_backend;
+extern const struct backend redshift_backend;
 extern const struct backend sqlite_backend;
 #ifdef CONNFS_FAKE_BACKEND
 extern const struct backend fake_backend;

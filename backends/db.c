@@ -9,9 +9,8 @@
 #include "common/err.h"
 
 static const struct backend *const backends[] = {
-	&mariadb_backend,
-	&pg_backend,
-	&sqlite_backend,
+	&dsql_backend,     &mariadb_backend, &pg_backend,
+	&redshift_backend, &sqlite_backend,
 #ifdef CONNFS_FAKE_BACKEND
 	&fake_backend,
 #endif

@@ -30,6 +30,15 @@ struct db_params {
 	const char *database;     /* null: the server's default */
 	const char *user;
 	const char *password; /* null: none; fresh for every open and cancel */
+	/*
+	 * password is a token that is sent as it is when the server asks for
+	 * that. PostgreSQL's family: by TLS only, sslmode require or stronger.
+	 * MySQL's: only to a server whose certificate and name are verified
+	 * (verify-full), or which tls_fingerprint names. EACCES before anything
+	 * is dialled where that cannot be.
+	 */
+	bool password_is_token;
+	const char *dsql_id;          /* sent as amzn-cluster-id; null: none */
 	const char *application_name; /* whole; drivers cut to their limit */
 	const char *sslmode;          /* libpq's words; null: "prefer" */
 	const char *ca_cert;          /* PEM file; null: none */

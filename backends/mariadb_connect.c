@@ -28,6 +28,12 @@ enum {
 	DEFAULT_PORT = 3306,
 	APP_NAME_MAX = 255, /* bytes; the server keeps 512 of all attributes */
 	METHOD_SIZE = 64,
+	/*
+	 * More than fits into an arena of malloc(), which then maps the block
+	 * by itself. Of such a block nothing is left when the connector frees
+	 * it as it is, which it does where a login fails.
+	 */
+	PASSWORD_BLOCK = 65 * 1024 * 1024,
 	/* Beyond the cells of a row: their lengths, and other packets. */
 	PACKET_SLACK = 1024 * 1024,
 	/* Of a plugin that authenticates; the header with them is not whole. */
@@ -47,6 +53,14 @@ enum {
 #define FIRST_METHOD  "connfs_first"
 #define PROOF_METHODS FIRST_METHOD ",mysql_native_password,client_ed25519"
 #define PLAIN_METHODS PROOF_METHODS ",caching_sha2_password,sha256_password"
+/* The password as it is: for tokens, and where my_tls_check() was content. */
+#define CLEAR_METHOD  "mysql_clear_password"
+#define TOKEN_METHODS PLAIN_METHODS "," CLEAR_METHOD
+
+/* Their certificates are of no public authority. */
+#define TOKEN_CA                                                      \
+	"; RDS and Aurora need https://truststore.pki.rds.amazonaws." \
+	"com/global/global-bundle.pem as ca_cert"
 
 struct login {
 	const struct db_params *params;
@@ -80,11 +94,15 @@ static int refuse(struct login *login, MYSQL *mysql)
 
 static int give_password(MYSQL *mysql, const struct db_params *params)
 {
-	char *password =
-		strdup(params->password != NULL ? params->password : "");
+	const char *given = params->password != NULL ? params->password : "";
+	size_t size = strlen(given) + 1;
+	char *password = malloc(size > PASSWORD_BLOCK ? size : PASSWORD_BLOCK);
 
 	if (password == NULL)
+		password = malloc(size);
+	if (password == NULL)
 		return -ENOMEM;
+	memcpy(password, given, size);
 	free(mysql->passwd);
 	mysql->passwd = password;
 	return 0;
@@ -95,6 +113,13 @@ static bool is_private(const MYSQL *mysql)
 {
 	return mysql->net.pvio->ctls != NULL ||
 	       mysql->net.pvio->type == PVIO_TYPE_UNIXSOCKET;
+}
+
+static const char *methods(const MYSQL *mysql, const struct db_params *params)
+{
+	if (mysql->net.pvio->ctls != NULL && params->password_is_token)
+		return TOKEN_METHODS;
+	return is_private(mysql) ? PLAIN_METHODS : PROOF_METHODS;
 }
 
 /*
@@ -128,7 +153,7 @@ static int first_method(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
 	(void)snprintf(login->method, sizeof(login->method), "%s",
 		       (const char *)mysql->net.read_pos + 1);
 	(void)mysql_optionsv(mysql, MARIADB_OPT_RESTRICTED_AUTH,
-			     is_private(mysql) ? PLAIN_METHODS : PROOF_METHODS);
+			     methods(mysql, login->params));
 	if (give_password(mysql, login->params) < 0) {
 		(void)err_set(login->err, ENOMEM, "out of memory");
 		return refuse(login, mysql);
@@ -136,11 +161,38 @@ static int first_method(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
 	return CR_ERROR; /* that is, with this method */
 }
 
+/*
+ * The connector's own is a file that need not be there, and asks nobody before
+ * it sends the password.
+ */
+static int clear_method(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
+{
+	struct login *login = current;
+	size_t len;
+	int rc;
+
+	if (login == NULL || !login->params->password_is_token ||
+	    mysql->net.pvio == NULL || mysql->net.pvio->ctls == NULL)
+		return CR_ERROR;
+	if (my_tls_check(mysql, login->params, login->err) < 0)
+		return refuse(login, mysql);
+	len = strlen(mysql->passwd);
+	rc = vio->write_packet(vio, (const unsigned char *)mysql->passwd,
+			       (int)len + 1);
+	/* Where the login fails all of it is freed as it is. */
+	secret_wipe(mysql->passwd, len);
+	if (mysql->net.buff != NULL)
+		secret_wipe(mysql->net.buff, mysql->net.max_packet);
+	return rc != 0 ? CR_ERROR : CR_OK;
+}
+
 /* As the connector declares it. */
-static struct {
+struct plugin {
 	MYSQL_CLIENT_PLUGIN_HEADER int (*authenticate_user)(MYSQL_PLUGIN_VIO *,
 							    MYSQL *);
-} first_plugin = {
+};
+
+static struct plugin first_plugin = {
 	.type = PLUGIN_TYPE,
 	.interface_version = PLUGIN_VERSION,
 	.name = FIRST_METHOD,
@@ -150,6 +202,23 @@ static struct {
 	.license = "MIT",
 	.authenticate_user = first_method,
 };
+
+static struct plugin clear_plugin = {
+	.type = PLUGIN_TYPE,
+	.interface_version = PLUGIN_VERSION,
+	.name = CLEAR_METHOD,
+	.author = "connfs",
+	.desc = "sends a token to a server that is known",
+	.version = {1, 0, 0},
+	.license = "MIT",
+	.authenticate_user = clear_method,
+};
+
+static bool add_plugin(MYSQL *mysql, struct plugin *plugin)
+{
+	return mysql_client_register_plugin(
+		       mysql, (struct st_mysql_client_plugin *)plugin) != NULL;
+}
 
 static void start_library(void)
 {
@@ -161,10 +230,9 @@ static void start_library(void)
 	mysql = mysql_init(NULL);
 	if (mysql == NULL)
 		return;
-	library_ready =
-		mysql_client_register_plugin(
-			mysql,
-			(struct st_mysql_client_plugin *)&first_plugin) != NULL;
+	library_ready = add_plugin(mysql, &first_plugin);
+	/* Where the connector has one built in, that has to do. */
+	(void)add_plugin(mysql, &clear_plugin);
 	mysql_close(mysql);
 }
 
@@ -272,6 +340,9 @@ static int login_error(MYSQL *mysql, const struct login *login,
 	else
 		my_error_make(&e, mysql_errno(mysql), mysql_sqlstate(mysql),
 			      mysql_error(mysql));
+	if (e.number == CR_SSL_CONNECTION_ERROR &&
+	    login->params->password_is_token && strstr(e.text, "certificate"))
+		return err_set(err, EHOSTUNREACH, "%s" TOKEN_CA, e.text);
 	if (e.eno == ENOTCONN)
 		e.eno = EHOSTUNREACH;
 	/* What the connector makes up has no SQLSTATE. */
@@ -286,10 +357,17 @@ static int login_error(MYSQL *mysql, const struct login *login,
  */
 static void wipe_password(MYSQL *mysql)
 {
+	char *none = strdup("");
+
 	if (mysql->passwd != NULL && *mysql->passwd != '\0')
 		secret_wipe(mysql->passwd, strlen(mysql->passwd));
+	if (none != NULL) {
+		free(mysql->passwd);
+		mysql->passwd = none;
+	}
 	mysql->info = NULL; /* was there */
-	secret_wipe(mysql->net.buff, mysql->net.max_packet);
+	if (mysql->net.buff != NULL)
+		secret_wipe(mysql->net.buff, mysql->net.max_packet);
 }
 
 /* What is dialled. */
@@ -335,11 +413,11 @@ static int log_in(MYSQL **out, const struct db_params *params,
 	/* A server that knows of no methods was not asked to name one. */
 	if (rc == 0)
 		rc = my_tls_check(mysql, params, err);
+	wipe_password(mysql);
 	if (rc < 0) {
 		mysql_close(mysql);
 		return rc;
 	}
-	wipe_password(mysql);
 	*out = mysql;
 	return 0;
 }

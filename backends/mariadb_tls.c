@@ -47,6 +47,13 @@ static enum mode mode_of(const struct db_params *params)
 	return UNKNOWN;
 }
 
+/* A token is a password that the server gets to see. */
+static bool may_have_token(const struct db_params *params, enum mode mode)
+{
+	return mode == VERIFY_FULL ||
+	       (mode >= PREFER && params->tls_fingerprint != NULL);
+}
+
 int my_tls_set_options(MYSQL *mysql, const struct db_params *params,
 		       struct err *err)
 {
@@ -58,6 +65,10 @@ int my_tls_set_options(MYSQL *mysql, const struct db_params *params,
 	if (mode == UNKNOWN)
 		return err_set(err, EINVAL, "sslmode %s is not known",
 			       params->sslmode);
+	if (params->password_is_token && !may_have_token(params, mode))
+		return err_set(err, EACCES,
+			       "sslmode: a token is sent with verify-full, or "
+			       "to the server of a tls_fingerprint, only");
 	(void)mysql_optionsv(mysql, MYSQL_OPT_SSL_ENFORCE, &on);
 	/* It goes by the host that is dialled: my_tls_check() does it. */
 	(void)mysql_optionsv(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &off);

@@ -12,11 +12,17 @@
 struct db_params;
 struct err;
 
-/* Before the connection is made. 0, or -EINVAL for an sslmode not known. */
+/*
+ * Before the connection is made. 0, -EINVAL for an sslmode not known, -EACCES
+ * for a token where nothing would tell whose server it is.
+ */
 int my_tls_set_options(MYSQL *mysql, const struct db_params *params,
 		       struct err *err);
 
-/* Of one that is made, and encrypted or not: 0 or -EHOSTUNREACH. */
+/*
+ * Of one that is made, and encrypted or not: 0 or -EHOSTUNREACH. With a token 0
+ * says that the server is the one that is meant.
+ */
 int my_tls_check(const MYSQL *mysql, const struct db_params *params,
 		 struct err *err);
 

@@ -22,7 +22,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
-#include "common/secret.h"
+
+#define READ_ONLY_STATE "25006"
 
 enum {
 	CANCEL_TIMEOUT_MS = 5000,
@@ -105,13 +106,16 @@ static void read_state(struct pg_session *s)
 		PQfreemem(notify);
 }
 
-static struct pg_session *create(const struct db_params *params)
+static struct pg_session *create(const struct pg_flavour *flavour,
+				 const struct db_params *params)
 {
 	struct pg_session *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
 	s->fd = -1;
+	s->flavour = flavour;
+	s->only_reads = params->read_only && !flavour->has_settings;
 	s->max_row = params->max_row;
 	s->statement_timeout_ms = params->statement_timeout_ms;
 	cancels_init(&s->cancels);
@@ -201,15 +205,6 @@ static int run_init_sql(struct pg_session *s, const char *sql,
 	return rc;
 }
 
-/* libpq keeps its copy for as long as the connection lives. */
-static void wipe_password(PGconn *conn)
-{
-	char *password = PQpass(conn);
-
-	if (password != NULL && *password != '\0')
-		secret_wipe(password, strlen(password));
-}
-
 static uint64_t connect_deadline(const struct db_params *params)
 {
 	if (params->connect_timeout_ms == 0)
@@ -217,20 +212,19 @@ static uint64_t connect_deadline(const struct db_params *params)
 	return clock_mono_ms() + params->connect_timeout_ms;
 }
 
-static int pg_open(struct db **out, const struct db_params *params,
-		   struct err *err)
+static int open_flavour(struct db **out, const struct pg_flavour *flavour,
+			const struct db_params *params, struct err *err)
 {
 	uint64_t deadline = connect_deadline(params);
 	struct pg_session *s;
 	int rc;
 
-	s = create(params);
+	s = create(flavour, params);
 	if (s == NULL)
 		return err_set(err, ENOMEM, "out of memory");
-	rc = pg_connect(&s->conn, params, deadline, err);
+	rc = pg_connect(&s->conn, flavour, params, deadline, err);
 	if (rc < 0)
 		goto fail;
-	wipe_password(s->conn);
 	s->fd = fcntl(PQsocket(s->conn), F_DUPFD_CLOEXEC, 0);
 	s->cancel = PQgetCancel(s->conn);
 	if (s->fd < 0 || s->cancel == NULL) {
@@ -254,6 +248,24 @@ fail:
 	return rc;
 }
 
+static int pg_open(struct db **out, const struct db_params *params,
+		   struct err *err)
+{
+	return open_flavour(out, &pg_flavour_postgres, params, err);
+}
+
+static int redshift_open(struct db **out, const struct db_params *params,
+			 struct err *err)
+{
+	return open_flavour(out, &pg_flavour_redshift, params, err);
+}
+
+static int dsql_open(struct db **out, const struct db_params *params,
+		     struct err *err)
+{
+	return open_flavour(out, &pg_flavour_dsql, params, err);
+}
+
 /*
  * Sessions are always UTF-8: what the statement before has set is set back. In
  * a failed transaction that is refused, as all but its end is.
@@ -268,8 +280,39 @@ static void restore_encoding(struct pg_session *s)
 	};
 	struct err ignored;
 
-	if (encoding != NULL && strcmp(encoding, "UTF8") != 0)
+	if (encoding == NULL || !s->flavour->has_settings)
+		return;
+	/* UNICODE is what Redshift calls it. */
+	if (strcmp(encoding, "UTF8") != 0 && strcmp(encoding, "UNICODE") != 0)
 		(void)pg_run(s, &job, &ignored);
+}
+
+/*
+ * Where the server cannot be told to keep read_only: by its words a statement
+ * has to be one that only reads, or is about the transaction or a setting. What
+ * a function does that a SELECT calls cannot be seen.
+ */
+static int check_reads(const char *sql, struct err *err)
+{
+	static const char *const others[] = {
+		"BEGIN",    "START", "COMMIT", "END",
+		"ROLLBACK", "ABORT", "SET",    "RESET",
+	};
+	char words[SQL_COMMAND_SIZE];
+	size_t len = strlen(sql);
+	int rc;
+
+	if (sql_traits(SQL_POSTGRES, sql, len).reads_only)
+		return 0;
+	sql_command(SQL_POSTGRES, sql, len, words);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (strcmp(words, others[i]) == 0)
+			return 0;
+	}
+	rc = err_set(err, EACCES, "read_only: %s may write, and was not sent",
+		     *words != '\0' ? words : "the statement");
+	memcpy(err->sqlstate, READ_ONLY_STATE, sizeof(READ_ONLY_STATE));
+	return rc;
 }
 
 static int pg_exec(struct db *db, const char *sql, const struct db_args *args,
@@ -284,6 +327,11 @@ static int pg_exec(struct db *db, const char *sql, const struct db_args *args,
 	};
 	int rc;
 
+	if (s->only_reads) {
+		rc = check_reads(sql, err);
+		if (rc < 0)
+			return rc;
+	}
 	restore_encoding(s);
 	cancels_begin(&s->cancels);
 	rc = pg_run(s, &job, err);
@@ -355,6 +403,27 @@ const struct backend pg_backend = {
 	.exec = pg_exec,
 	.check = pg_check,
 	.reset = pg_reset,
+	.cancel = pg_cancel,
+	.abort = pg_abort,
+	.close = pg_close,
+};
+
+/* Neither of them has DISCARD ALL. */
+const struct backend redshift_backend = {
+	.name = "redshift",
+	.open = redshift_open,
+	.exec = pg_exec,
+	.check = pg_check,
+	.cancel = pg_cancel,
+	.abort = pg_abort,
+	.close = pg_close,
+};
+
+const struct backend dsql_backend = {
+	.name = "dsql",
+	.open = dsql_open,
+	.exec = pg_exec,
+	.check = pg_check,
 	.cancel = pg_cancel,
 	.abort = pg_abort,
 	.close = pg_close,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backends/pg_connect.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,7 +22,10 @@
 
 enum {
 	DEFAULT_PORT = 5432,
-	OPTIONS_MAX = 128,
+	OPTIONS_MAX = 256,
+	DSQL_ID_MAX = 64,
+	NAMEDATA_MAX = 63,
+	REDSHIFT_NAME_MAX = 250,
 	MESSAGE_MAX = 4096,
 	MAX_KEYWORDS = 40,
 	PORT_SIZE = 8,
@@ -39,6 +43,31 @@ struct keywords {
 	const char *names[MAX_KEYWORDS + 1];
 	const char *values[MAX_KEYWORDS + 1];
 	size_t n;
+};
+
+#define RDS_CA                                                          \
+	"RDS and Aurora need https://truststore.pki.rds.amazonaws.com/" \
+	"global/global-bundle.pem as ca_cert"
+#define PUBLIC_CA                                                    \
+	"it comes from a public authority of Amazon: leave ca_cert " \
+	"out, and keep the system's ca-certificates up to date"
+
+const struct pg_flavour pg_flavour_postgres = {
+	.name_max = NAMEDATA_MAX,
+	.has_settings = true,
+	.ca_hint = RDS_CA,
+};
+
+const struct pg_flavour pg_flavour_redshift = {
+	.name_max = REDSHIFT_NAME_MAX,
+	.has_settings = true,
+	.ca_hint = PUBLIC_CA,
+};
+
+const struct pg_flavour pg_flavour_dsql = {
+	.name_max = NAMEDATA_MAX,
+	.needs_name = true,
+	.ca_hint = PUBLIC_CA,
 };
 
 static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
@@ -72,7 +101,6 @@ static void set_login(struct keywords *k, const struct db_params *params,
 	if (database == NULL || *database == '\0')
 		database = params->user; /* the server's own default */
 	set(k, "user", params->user);
-	set(k, "password", params->password);
 	set(k, "passfile", NO_FILE);
 	set(k, "dbname", database);
 	set(k, "application_name", app_name);
@@ -114,7 +142,8 @@ static void set_keepalive(struct keywords *k)
 	set(k, "tcp_user_timeout", "60000");
 }
 
-void pg_app_name(char out[PG_APP_NAME_SIZE], const char *name)
+void pg_app_name(char out[PG_APP_NAME_SIZE], const struct pg_flavour *flavour,
+		 const char *name)
 {
 	size_t len = 0;
 	size_t n;
@@ -124,7 +153,7 @@ void pg_app_name(char out[PG_APP_NAME_SIZE], const char *name)
 	while (name[len] != '\0') {
 		n = utf8_char(name + len, strlen(name + len));
 		n = n > 0 ? n : 1;
-		if (len + n >= PG_APP_NAME_SIZE)
+		if (len + n > flavour->name_max)
 			break;
 		len += n;
 	}
@@ -132,18 +161,23 @@ void pg_app_name(char out[PG_APP_NAME_SIZE], const char *name)
 	out[len] = '\0';
 }
 
-static void make_options(char out[OPTIONS_MAX], const struct db_params *params)
+static void make_options(char out[OPTIONS_MAX],
+			 const struct pg_flavour *flavour,
+			 const struct db_params *params)
 {
+	char cluster[DSQL_ID_MAX + 32] = "";
 	char timeout[64] = "";
+	bool read_only = flavour->has_settings && params->read_only;
 
-	if (params->statement_timeout_ms > 0)
+	if (params->dsql_id != NULL)
+		(void)snprintf(cluster, sizeof(cluster),
+			       "-c amzn-cluster-id=%s", params->dsql_id);
+	if (flavour->has_settings && params->statement_timeout_ms > 0)
 		(void)snprintf(timeout, sizeof(timeout),
-			       "-c statement_timeout=%u",
+			       " -c statement_timeout=%u",
 			       params->statement_timeout_ms);
-	(void)snprintf(out, OPTIONS_MAX, "%s%s", timeout,
-		       params->read_only
-			       ? " -c default_transaction_read_only=on"
-			       : "");
+	(void)snprintf(out, OPTIONS_MAX, "%s%s%s", cluster, timeout,
+		       read_only ? " -c default_transaction_read_only=on" : "");
 }
 
 static bool repeated(const char *text, const char *line, size_t len)
@@ -210,9 +244,40 @@ static int login_error(PGconn *conn, struct err *err)
 		code = EACCES;
 	else
 		code = network_errno(text);
+	/* Aurora DSQL's, of a token that is no good. */
+	if (strstr(text, "connection, access denied"))
+		code = EACCES;
 	(void)err_set(err, code, "%s", text);
 	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", state);
 	return -code;
+}
+
+/* What to do, where neither libpq nor the server says it; null: nothing. */
+static const char *login_hint(const struct err *err,
+			      const struct pg_flavour *flavour,
+			      const struct db_params *params)
+{
+	if (strstr(err->msg, "sni was not received"))
+		return "host must be the name of the cluster, and connect_to "
+		       "what is dialled";
+	if (params->password_is_token &&
+	    strstr(err->msg, "certificate verify failed"))
+		return flavour->ca_hint;
+	if (params->password_is_token &&
+	    strstr(err->msg, "does not match host name"))
+		return "host must be the server's own name, and connect_to "
+		       "what is dialled";
+	return NULL;
+}
+
+static void add_hint(struct err *err, const char *hint)
+{
+	const struct err bare = *err;
+
+	if (hint == NULL)
+		return;
+	(void)err_set(err, bare.code, "%s; %s", bare.msg, hint);
+	memcpy(err->sqlstate, bare.sqlstate, sizeof(err->sqlstate));
 }
 
 static void ignore_notice(void *arg, const PGresult *res)
@@ -242,20 +307,39 @@ static int wait_login(PGconn *conn, uint64_t deadline, struct err *err)
 				continue;
 		}
 		next = PQconnectPoll(conn);
+		pg_rows_wipe_scram(conn);
 	}
 	return 0;
 }
 
-/* k: all parameters but those of the address, which are added. */
-static int log_in(PGconn **out, struct keywords k, const char *address,
+/* How to log in, but for the address. */
+struct attempt {
+	PGconn **out;
+	const struct keywords *k; /* all but what is added here */
+	const char *password;
+};
+
+static PGconn *start(struct keywords k, const char *password)
+{
+	/* dbname is a name, not a connection string: expand_dbname is 0. */
+	PGconn *conn = PQconnectStartParams(k.names, k.values, 0);
+
+	if (conn == NULL || pg_rows_give_password(conn, password))
+		return conn;
+	PQfinish(conn);
+	set(&k, "password", password);
+	return PQconnectStartParams(k.names, k.values, 0);
+}
+
+static int log_in(const struct attempt *a, const char *address,
 		  uint64_t deadline, struct err *err)
 {
+	struct keywords k = *a->k;
 	PGconn *conn;
 	int rc;
 
 	set(&k, "hostaddr", address);
-	/* dbname is a name, not a connection string: expand_dbname is 0. */
-	conn = PQconnectStartParams(k.names, k.values, 0);
+	conn = start(k, a->password);
 	if (conn == NULL)
 		return err_set(err, ENOMEM, "out of memory");
 	(void)PQsetNoticeReceiver(conn, ignore_notice, NULL);
@@ -263,36 +347,91 @@ static int log_in(PGconn **out, struct keywords k, const char *address,
 		rc = login_error(conn, err);
 	else
 		rc = wait_login(conn, deadline, err);
+	pg_rows_wipe_password(conn);
 	if (rc < 0) {
 		PQfinish(conn);
 		return rc;
 	}
-	*out = conn;
+	*a->out = conn;
 	return 0;
 }
-
-/* How to log in, but for the address. */
-struct attempt {
-	PGconn **out;
-	const struct keywords *k;
-};
 
 static int log_in_at(void *arg, const char *address, uint64_t deadline,
 		     struct err *err)
 {
-	const struct attempt *a = arg;
-
-	return log_in(a->out, *a->k, address, deadline, err);
+	return log_in(arg, address, deadline, err);
 }
 
-static int check_params(const struct db_params *params, struct err *err)
+static bool is_address(const char *host)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, host, address) == 1 ||
+	       inet_pton(AF_INET6, host, address) == 1;
+}
+
+/* A token is a password that the server gets to see. */
+static int check_token(const struct db_params *params, const char *dial,
+		       struct err *err)
+{
+	static const char *const modes[] = {"require", "verify-ca",
+					    "verify-full"};
+
+	if (*dial == '/')
+		return err_set(err, EACCES,
+			       "a token is not sent through a unix socket");
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (params->sslmode != NULL &&
+		    strcmp(params->sslmode, modes[i]) == 0)
+			return 0;
+	}
+	return err_set(err, EACCES,
+		       "sslmode: a token is sent with verify-full, verify-ca "
+		       "or require only");
+}
+
+static int check_dsql_id(const char *id, struct err *err)
+{
+	size_t len = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789");
+
+	if (len == 0 || len > DSQL_ID_MAX || id[len] != '\0')
+		return err_set(err, EINVAL,
+			       "the id of a cluster is of small letters and "
+			       "digits");
+	return 0;
+}
+
+/* dial: connect_host, or null. */
+static int check_host(const struct db_params *params, const char *dial,
+		      struct err *err)
 {
 	if (params->host == NULL || *params->host == '\0')
 		return err_set(err, EINVAL, "the connection has no host");
 	/* libpq takes it for a list of hosts. */
-	if (strchr(params->host, ',') ||
-	    (params->connect_host && strchr(params->connect_host, ',')))
+	if (strchr(params->host, ',') || (dial && strchr(dial, ',')))
 		return err_set(err, EINVAL, "a host name has no comma");
+	return 0;
+}
+
+static int check_params(const struct pg_flavour *flavour,
+			const struct db_params *params, struct err *err)
+{
+	const char *dial = params->connect_host;
+	int rc = check_host(params, dial, err);
+
+	if (dial == NULL || *dial == '\0')
+		dial = params->host;
+	if (rc == 0 && params->password_is_token)
+		rc = check_token(params, dial, err);
+	if (rc == 0 && params->dsql_id != NULL)
+		rc = check_dsql_id(params->dsql_id, err);
+	if (rc < 0)
+		return rc;
+	if (flavour->needs_name && params->dsql_id == NULL &&
+	    is_address(params->host))
+		return err_set(err, EINVAL,
+			       "host: must be the name of the cluster, which "
+			       "TLS tells the server; connect_to is dialled");
 	if (params->user == NULL || *params->user == '\0')
 		return err_set(err, EINVAL, "the connection has no user");
 	/* libpq verifies nothing when the file is not there and need not be. */
@@ -301,20 +440,25 @@ static int check_params(const struct db_params *params, struct err *err)
 	return 0;
 }
 
-int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
+int pg_connect(PGconn **out, const struct pg_flavour *flavour,
+	       const struct db_params *params, uint64_t deadline,
 	       struct err *err)
 {
 	const char *dial = params->connect_host;
 	unsigned port = params->connect_port;
 	struct keywords k = {.n = 0};
-	struct attempt attempt = {.out = out, .k = &k};
+	struct attempt attempt = {
+		.out = out,
+		.k = &k,
+		.password = params->password,
+	};
 	char app_name[PG_APP_NAME_SIZE];
 	char options[OPTIONS_MAX];
 	char port_text[PORT_SIZE];
 	int rc;
 
 	(void)pthread_once(&environment_once, clear_environment);
-	rc = check_params(params, err);
+	rc = check_params(flavour, params, err);
 	if (rc < 0)
 		return rc;
 	if (dial == NULL || *dial == '\0')
@@ -323,8 +467,8 @@ int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
 		port = params->port;
 	(void)snprintf(port_text, sizeof(port_text), "%u",
 		       port > 0 ? port : DEFAULT_PORT);
-	pg_app_name(app_name, params->application_name);
-	make_options(options, params);
+	pg_app_name(app_name, flavour, params->application_name);
+	make_options(options, flavour, params);
 
 	/* The host is the name that is verified; a directory has no other. */
 	set(&k, "host", *dial == '/' ? dial : params->host);
@@ -333,6 +477,9 @@ int pg_connect(PGconn **out, const struct db_params *params, uint64_t deadline,
 	set_tls(&k, params);
 	set_keepalive(&k);
 	if (*dial == '/')
-		return log_in(out, k, NULL, deadline, err);
-	return address_try_each(dial, deadline, log_in_at, &attempt, err);
+		return log_in(&attempt, NULL, deadline, err);
+	rc = address_try_each(dial, deadline, log_in_at, &attempt, err);
+	if (rc < 0)
+		add_hint(err, login_hint(err, flavour, params));
+	return rc;
 }

@@ -30,9 +30,9 @@
 
 enum {
 	/*
-	 * Redshift says 8.0.2 and has no DISCARD. Others without it, Aurora
-	 * DSQL among them, have a version like any server: they show when they
-	 * refuse it, by a syntax error or as a feature they lack.
+	 * Redshift, which may be taken for a PostgreSQL, says 8.0.2 and has no
+	 * DISCARD. Others without it have a version like any server: they show
+	 * when they refuse it, by a syntax error or as a feature they lack.
 	 */
 	MIN_VERSION = 90000,
 	N_SYNCS = 2,
@@ -63,13 +63,14 @@ static void make_seed(char out[SEED_SIZE])
  * its own. Older servers than 15.20 are reported to be left with the role none
  * by it; RESET ROLE finds the one that ALTER ROLE .. SET role gave the login.
  */
-static bool send_all(PGconn *conn, const char *name)
+static bool send_all(struct pg_session *s, const char *name)
 {
+	PGconn *conn = s->conn;
 	char app_name[PG_APP_NAME_SIZE];
 	char seed[SEED_SIZE];
 	const char *const args[] = {app_name, seed};
 
-	pg_app_name(app_name, name);
+	pg_app_name(app_name, s->flavour, name);
 	make_seed(seed);
 	if (PQtransactionStatus(conn) != PQTRANS_IDLE &&
 	    !send_command(conn, "ROLLBACK", 0, NULL))
@@ -168,7 +169,7 @@ int pg_discard(struct pg_session *s, const char *name, uint64_t deadline,
 	if (PQserverVersion(s->conn) < MIN_VERSION)
 		return err_set(err, EOPNOTSUPP,
 			       "the server has no DISCARD ALL");
-	if (PQenterPipelineMode(s->conn) && send_all(s->conn, name))
+	if (PQenterPipelineMode(s->conn) && send_all(s, name))
 		rc = receive_all(s, deadline, err);
 	else
 		rc = lost(s, err);

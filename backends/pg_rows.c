@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "backends/db.h"
+#include "common/secret.h"
 
 enum {
 	/* Bytes; measured from 64 KiB to 512 KiB: more gains nothing. */
@@ -60,9 +61,8 @@ static bool layout_known(const PGconn *conn)
 	       conn->ssl_in_use ==
 		       (PQsslInUse(unconstify(PGconn *, conn)) != 0) &&
 	       conn->errorMessage.data == PQerrorMessage(conn) &&
-	       conn->asyncStatus == PGASYNC_IDLE && conn->inBuffer != NULL &&
-	       conn->inStart >= 0 && conn->inStart <= conn->inEnd &&
-	       conn->inEnd <= conn->inBufSize;
+	       conn->inBuffer != NULL && conn->inStart >= 0 &&
+	       conn->inStart <= conn->inEnd && conn->inEnd <= conn->inBufSize;
 }
 
 static size_t available(const PGconn *conn)
@@ -102,7 +102,11 @@ static int reserve(PGconn *conn, size_t len)
 
 void pg_rows_init(struct pg_rows *rows, PGconn *conn)
 {
-	*rows = (struct pg_rows){.conn = conn, .direct = layout_known(conn)};
+	*rows = (struct pg_rows){
+		.conn = conn,
+		.direct =
+			layout_known(conn) && conn->asyncStatus == PGASYNC_IDLE,
+	};
 	if (rows->direct)
 		(void)reserve(conn, INPUT_SIZE - INPUT_SPARE);
 }
@@ -374,6 +378,56 @@ struct pg_cancel_key pg_rows_cancel_key(const struct pg_rows *rows)
 	key.pid = (uint32_t)conn->be_pid;
 	key.secret = (uint32_t)conn->be_key;
 	return key;
+}
+
+bool pg_rows_give_password(PGconn *conn, const char *password)
+{
+	char *copy;
+
+	if (password == NULL)
+		return true;
+	copy = strdup(password);
+	if (copy == NULL || !layout_known(conn)) {
+		free(copy);
+		return false;
+	}
+	free(conn->pgpass);
+	conn->pgpass = copy;
+	return true;
+}
+
+/* How libpq's state of a SCRAM login begins, which none of its headers has. */
+struct scram {
+	unsigned step;
+	const PGconn *conn;
+	char *password; /* a copy */
+};
+
+enum { PROOF_SENT = 2 }; /* of step */
+
+void pg_rows_wipe_scram(PGconn *conn)
+{
+	struct scram *scram;
+
+	if (!layout_known(conn) || conn->sasl == NULL)
+		return;
+	scram = conn->sasl_state;
+	if (scram == NULL || scram->conn != conn || scram->step < PROOF_SENT ||
+	    scram->password == NULL)
+		return;
+	secret_wipe(scram->password, strlen(scram->password));
+}
+
+void pg_rows_wipe_password(PGconn *conn)
+{
+	char *password = PQpass(conn);
+
+	if (password != NULL && *password != '\0')
+		secret_wipe(password, strlen(password));
+	/* As it was sent. */
+	if (layout_known(conn))
+		secret_wipe(conn->outBuffer + conn->outCount,
+			    (size_t)(conn->outBufSize - conn->outCount));
 }
 
 const char *pg_rows_sqlstate(const PGconn *conn)

@@ -83,6 +83,23 @@ void pg_rows_trim(struct pg_rows *rows);
 /* To be asked for once, after login. */
 struct pg_cancel_key pg_rows_cancel_key(const struct pg_rows *rows);
 
+/*
+ * libpq makes copies of a password that it is given as a parameter, and wipes
+ * only one of them. So it is put where that one is. Before the connection is
+ * polled the first time; null: there is none. False: there is no memory, or
+ * libpq's internals are not known.
+ */
+bool pg_rows_give_password(PGconn *conn, const char *password);
+
+/*
+ * Between two polls of a login: SCRAM's copy of the password is overwritten as
+ * soon as it has been used, as libpq frees it without that.
+ */
+void pg_rows_wipe_scram(PGconn *conn);
+
+/* The login is over: what is left of its password is overwritten. */
+void pg_rows_wipe_password(PGconn *conn);
+
 /* SQLSTATE of the last failure of this connection, "" when not known. */
 const char *pg_rows_sqlstate(const PGconn *conn);
 

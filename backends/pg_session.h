@@ -16,12 +16,15 @@
 
 #include "backends/backend.h"
 #include "backends/cancels.h"
+#include "backends/pg_connect.h"
 #include "backends/pg_rows.h"
 #include "common/err.h"
 
 struct pg_session {
 	struct db db; /* first */
 	PGconn *conn;
+	const struct pg_flavour *flavour;
+	bool only_reads; /* connfs's to keep, see pg_exec() */
 	struct pg_rows rows;
 	size_t max_row;                /* bytes */
 	unsigned statement_timeout_ms; /* 0: none */

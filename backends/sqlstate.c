@@ -26,6 +26,7 @@ static const struct {
 	{"57014", ECANCELED},    {"57P01", ENOTCONN},
 	{"57P02", ENOTCONN},     {"57P03", ECONNREFUSED},
 	{"57P04", ENOTCONN},     {"57P05", ENOTCONN},
+	{"OC000", EAGAIN},       {"OC001", EAGAIN},
 };
 
 int sqlstate_errno(const char *state)

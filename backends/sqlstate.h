@@ -12,7 +12,8 @@
  *   ENOTCONN      25P03, 57P01, 57P02, 57P04, 57P05: the session was ended
  *   ECANCELED     57014; the server says so of its own time limits as well,
  *                 which the caller tells apart
- *   EAGAIN        40, 53300, 55P03, 55006: deadlock, serialization, locked, in
+ *   EAGAIN        40, 53300, 55P03, 55006, OC000, OC001: deadlock,
+ *                 serialization (the last two are Aurora DSQL's), locked, in
  *                 use, too many connections
  *   ENOSPC        53100, 53400: the server's disk, its limit on temporary files
  *   EFBIG         54: beyond a limit of the server's

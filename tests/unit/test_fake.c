@@ -63,6 +63,37 @@ static void test_statements(void)
 	db_close(db);
 }
 
+static void test_transactions(void)
+{
+	struct db *db = open_fake();
+	struct err err = {0};
+
+	check_statement(db, "conflict OC000 2", -EAGAIN, "", "");
+	check_statement(db, "conflict 40001 2", -EAGAIN, "", "");
+	check_statement(db, "conflict OC000 2", 0, "2\n", "SELECT 1/1");
+	check_statement(db, "conflict OC000", -EINVAL, "", "");
+	check_statement(db, "begin", 0, "", "BEGIN/-1");
+	CHECK(db_in_transaction(db));
+	check_statement(db, "commit", 0, "", "COMMIT/-1");
+	CHECK(!db_in_transaction(db));
+	check_statement(db, "begin", 0, "", "BEGIN/-1");
+	CHECK_INT(db_reset(db, &params, &err), 0);
+	CHECK(!db_in_transaction(db));
+	db_close(db);
+}
+
+static void test_logins_are_counted(void)
+{
+	struct db *first = open_fake(), *second = open_fake();
+	char *one = ask(first, "login"), *other = ask(second, "login");
+
+	CHECK_INT(strtol(other, NULL, 10), strtol(one, NULL, 10) + 1);
+	free(one);
+	free(other);
+	db_close(first);
+	db_close(second);
+}
+
 static void test_notice_and_failure(void)
 {
 	struct db *db = open_fake();
@@ -251,6 +282,8 @@ static void test_sqlstates(void)
 		{"57014", ECANCELED},
 		{"40001", EAGAIN},
 		{"40P01", EAGAIN},
+		{"OC000", EAGAIN},
+		{"OC001", EAGAIN},
 		{"55P03", EAGAIN},
 		{"55006", EAGAIN},
 		{"53300", EAGAIN},
@@ -277,6 +310,8 @@ int main(void)
 	test_sqlstates();
 	test_unknown_backend();
 	test_statements();
+	test_transactions();
+	test_logins_are_counted();
 	test_notice_and_failure();
 	test_connection_that_is_lost();
 	test_reset();
