@@ -9,9 +9,13 @@ import tempfile
 
 import pytest
 
+import aws_sources
 import clients
 import engines
+import fake_aws
 import gate as gates
+import gateway_mysql
+import gateway_pg
 import mount as mounts
 import servers
 
@@ -137,6 +141,43 @@ def mariadb_database(mariadb):
     yield from empty_database(mariadb)
 
 
+def gateways(kind, server):
+    """For a fixture: make(aws, server=another, **how)."""
+    made = []
+
+    def make(aws, server=server, **how):
+        made.append(kind(aws, server, **how))
+        return made[-1]
+
+    yield make
+    for gateway in made:
+        gateway.close()
+
+
+@pytest.fixture
+def pg_gateway(pg):
+    """pg_gateway(aws, ...) makes a gateway_pg.PgGateway in front of pg."""
+    yield from gateways(gateway_pg.PgGateway, pg)
+
+
+@pytest.fixture
+def cluster(pg, database):
+    """An empty database on pg, for dsql()."""
+    return engines.PostgresEngine(pg, database)
+
+
+@pytest.fixture
+def dsql(aws, pg_gateway, cluster):
+    """dsql(...) makes the gateway of an Aurora DSQL cluster."""
+    return lambda **how: pg_gateway(aws, server=cluster, kind="dsql", **how)
+
+
+@pytest.fixture
+def mysql_gateway(mariadb):
+    """And a gateway_mysql.MysqlGateway in front of mariadb."""
+    yield from gateways(gateway_mysql.MysqlGateway, mariadb)
+
+
 def engine_of(request):
     get = request.getfixturevalue
     if request.param == "postgres":
@@ -165,6 +206,14 @@ def own_server(request):
         {"postgres": "pg_server", "mariadb": "mariadb_server"}[request.param]
     )
     return engines.of_server(request.param)(make(), "app")
+
+
+@pytest.fixture
+def aws():
+    """An AWS of this test alone; it must not have failed in itself."""
+    fake = fake_aws.FakeAws()
+    yield fake
+    fake.close()
 
 
 @pytest.fixture
@@ -220,6 +269,20 @@ def mount(test_dir, request):
     if problems:
         request.config.failed_tests.add(request.node.nodeid)
         pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+def rds(aws, pg_gateway, mount):
+    """An aws_sources.Rds: mounts that log in by tokens for keys of that AWS."""
+    database = aws_sources.Rds(aws, pg_gateway(aws), mount)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def home(test_dir):
+    """An aws_sources.Home of this test."""
+    return aws_sources.Home(test_dir / "home")
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import threading
 
 
 class Proxy:
-    """Forwards 127.0.0.1:port to a server there, until it is told not to."""
+    """Forwards 127.0.0.1:port, or what comes to the listener, to a server there,
+    until it is told not to."""
 
-    def __init__(self, server_port):
+    def __init__(self, server_port, listener=None):
         self._server = ("127.0.0.1", server_port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._silent = threading.Event()
         self._sockets = []
         self._threads = []

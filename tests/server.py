@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 
+import certificates
 from clients import wait_for
 
 # The one user without rights that the packages of the tests bring along.
@@ -21,36 +22,6 @@ USER = "postgres"
 def quote(value):
     """An SQL string literal, but for backslashes."""
     return "'" + str(value).replace("'", "''") + "'"
-
-
-def certificates(where):
-    """A CA, a certificate of it for localhost, and a CA that signed nothing."""
-
-    def openssl(*args):
-        subprocess.run(
-            ["openssl", *args], cwd=where, check=True, capture_output=True
-        )
-
-    def authority(name):
-        new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-        openssl(
-            *["req", "-x509", *new_key, "-days", "30", "-subj", f"/CN={name} CA"],
-            *["-keyout", f"{name}.key", "-out", f"{name}.crt"],
-        )
-        return new_key
-
-    new_key = authority("ca")
-    authority("other")
-    openssl(
-        *["req", *new_key, "-subj", "/CN=localhost"],
-        *["-keyout", "server.key", "-out", "server.csr"],
-    )
-    (where / "san").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    openssl(
-        *["x509", "-req", "-in", "server.csr", "-days", "30", "-extfile", "san"],
-        *["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"],
-        *["-out", "server.crt"],
-    )
 
 
 class Server:
@@ -88,7 +59,7 @@ class Server:
         self.base.chmod(0o755)
         for name, mode in [("data", 0o700), ("socket", 0o755), ("tls", 0o755)]:
             (self.base / name).mkdir(mode=mode)
-        certificates(self.base / "tls")
+        certificates.make(self.base / "tls")
         (self.base / "log").touch()
         user = pwd.getpwnam(USER)
         for path in [self.base, *self.base.rglob("*")]:

@@ -13,6 +13,7 @@ import csv
 import io
 import os
 import pathlib
+import re
 import signal
 import sqlite3
 import subprocess
@@ -62,6 +63,11 @@ class Postgres(Server):
     def log(self):
         """What it logs, every statement among it."""
         return self._read("log")
+
+    def heard(self, name):
+        """The statements that were sent under that application_name."""
+        line = rf" {re.escape(name)}: LOG: +(?:execute [^:]*|statement): (.*)"
+        return re.findall(line, self.log)
 
     def _install(self):
         data = self.base / "data"
