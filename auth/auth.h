@@ -100,6 +100,12 @@ int auth_refresh(struct auth *auth, struct err *err);
 void auth_reject(struct auth *auth, const char *reason);
 
 /*
+ * Moves the variables with secrets that AWS's SDKs know (AWS_SECRET_ACCESS_KEY
+ * and others) out of the environment, before threads start. 0 or -ENOMEM.
+ */
+int auth_take_aws_env(void);
+
+/*
  * The process ends: programs that run are killed, with what they started, and
  * none is waited for any more. Any thread.
  */

@@ -5,35 +5,39 @@
  * where they stand. What was taken is kept by name for as long as the process
  * lives: SOURCE is read again, and several specs may name one variable.
  */
-#include "auth/provider.h"
+#include "auth/env.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "auth/provider.h"
 #include "common/cleanup.h"
 
 struct taken {
 	struct taken *next;
 	struct secret value;
+	bool is_password; /* of a connection: no program gets to see it */
 	char name[];
 };
 
+/* What AWS's SDKs take from the environment and nobody else should see. */
+static const char *const aws_names[] = {
+	"AWS_ACCESS_KEY_ID",
+	"AWS_SECRET_ACCESS_KEY",
+	"AWS_SESSION_TOKEN",
+	"AWS_SECURITY_TOKEN",
+	"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+};
+
+enum { N_AWS_NAMES = sizeof(aws_names) / sizeof(*aws_names) };
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct taken *all; /* mutex; only grows, never an entry's value */
-
-void auth_environ_lock(void)
-{
-	(void)pthread_mutex_lock(&mutex);
-}
-
-void auth_environ_unlock(void)
-{
-	(void)pthread_mutex_unlock(&mutex);
-}
 
 /* Called with the mutex held. */
 static struct taken *find(const char *name)
@@ -85,6 +89,99 @@ int auth_take_env(const char *name)
 	return 0;
 }
 
+int auth_take_aws_env(void)
+{
+	for (size_t i = 0; i < N_AWS_NAMES; i++) {
+		int rc = auth_take_env(aws_names[i]);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int auth_taken_env(struct secret *out, const char *name)
+{
+	const struct taken *t;
+	const char *value;
+
+	secret_finish(out);
+	auto_lock(&mutex);
+	t = find(name);
+	if (t != NULL && t->value.len > 0)
+		return secret_set(out, t->value.data, t->value.len);
+	value = getenv(name);
+	if (value == NULL || value[0] == '\0')
+		return -ENOENT;
+	return secret_set(out, value, strlen(value));
+}
+
+char *auth_env(const char *name)
+{
+	const char *value;
+
+	auto_lock(&mutex);
+	value = getenv(name);
+	return value != NULL && value[0] != '\0' ? strdup(value) : NULL;
+}
+
+/* "NAME=value", in locked memory. Called with the mutex held. */
+static int return_var(struct auth_environ *e, size_t *n, const char *name)
+{
+	struct secret *text = &e->returned[e->n_returned];
+	const struct taken *t = find(name);
+
+	if (t == NULL || t->is_password)
+		return 0;
+	e->n_returned++;
+	if (secret_append(text, name, strlen(name)) < 0 ||
+	    secret_append(text, "=", 1) < 0 ||
+	    secret_append(text, t->value.data, t->value.len) < 0)
+		return -ENOMEM;
+	e->vars[(*n)++] = text->data;
+	return 0;
+}
+
+/* Called with the mutex held. */
+static void release(struct auth_environ *e)
+{
+	for (size_t i = 0; i < e->n_returned; i++)
+		secret_finish(&e->returned[i]);
+	free(e->returned);
+	free(e->vars);
+	*e = (struct auth_environ){0};
+}
+
+int auth_environ_enter(struct auth_environ *e)
+{
+	size_t n = 0;
+	int rc = 0;
+
+	*e = (struct auth_environ){0};
+	(void)pthread_mutex_lock(&mutex);
+	while (environ[n] != NULL)
+		n++;
+	e->vars = calloc(n + N_AWS_NAMES + 1, sizeof(*e->vars));
+	e->returned = calloc(N_AWS_NAMES, sizeof(*e->returned));
+	if (e->vars == NULL || e->returned == NULL)
+		rc = -ENOMEM;
+	else
+		memcpy(e->vars, environ, n * sizeof(*e->vars));
+	for (size_t i = 0; i < N_AWS_NAMES && rc == 0; i++)
+		rc = return_var(e, &n, aws_names[i]);
+	if (rc < 0) {
+		release(e);
+		(void)pthread_mutex_unlock(&mutex);
+	}
+	return rc;
+}
+
+void auth_environ_leave(struct auth_environ *e)
+{
+	release(e);
+	(void)pthread_mutex_unlock(&mutex);
+}
+
 static bool is_variable(const char *name)
 {
 	if (isdigit((unsigned char)name[0]))
@@ -125,6 +222,7 @@ static int env_create(void **state, const struct auth_config *config,
 			       "password_env: %s is empty in the environment "
 			       "of connfs",
 			       name);
+	t->is_password = true;
 	*state = t;
 	return 0;
 }

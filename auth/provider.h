@@ -41,8 +41,4 @@ enum { AUTH_LINE_MAX = 64 * 1024 }; /* bytes of a password */
 int auth_first_line(struct secret *out, const char *text, size_t len,
 		    const char *what, struct err *err);
 
-/* Held while the environment is changed, or copied for another program. */
-void auth_environ_lock(void);
-void auth_environ_unlock(void);
-
 #endif

@@ -19,6 +19,7 @@ enum {
 	SMALL_MAX = CHUNK_SIZE / 8, /* larger ones get pages of their own */
 	MAP_UNIT = 4096,
 	STACK_NEAR = 4 * MAP_UNIT,
+	STACK_FAR = 512 * 1024,
 };
 
 /* The books are kept outside of the pages, which fork() may clear. */
@@ -211,21 +212,28 @@ __attribute__((noinline, no_sanitize_address)) static void wipe_near(void)
 	secret_wipe(area, sizeof(area));
 }
 
-/* Whole pages, which the kernel replaces by zeros when they are used again. */
+/*
+ * Whole pages, which the kernel replaces by zeros when they are used again. Not
+ * beyond the gap that it keeps below the stack of the first thread, which may
+ * not have grown to where that ends.
+ */
 __attribute__((noinline)) static void wipe_far(void)
 {
-	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-	uintptr_t end = (here - STACK_NEAR / 2) / MAP_UNIT * MAP_UNIT;
+	char *here = __builtin_frame_address(0);
+	char *end = here - (uintptr_t)here % MAP_UNIT - STACK_NEAR / 2;
+	char *start = end - STACK_FAR;
 	pthread_attr_t attr;
-	size_t size = 0;
-	void *low;
+	void *low = end;
+	size_t size;
 
 	if (pthread_getattr_np(pthread_self(), &attr) != 0)
 		return;
-	if (pthread_attr_getstack(&attr, &low, &size) == 0 &&
-	    (uintptr_t)low < end && end - (uintptr_t)low <= size)
-		(void)madvise(low, end - (uintptr_t)low, MADV_DONTNEED);
+	(void)pthread_attr_getstack(&attr, &low, &size);
 	(void)pthread_attr_destroy(&attr);
+	if (start < (char *)low)
+		start = low;
+	if (start < end)
+		(void)madvise(start, (size_t)(end - start), MADV_DONTNEED);
 }
 
 /*

@@ -152,7 +152,7 @@ static void test_child_of_fork_finds_zeros(void)
 	secret_finish(&s);
 }
 
-enum { STACK = 512 * 1024, DEEP = 200 * 1024, NEAR = 1000 };
+enum { STACK = 2 * 1024 * 1024, DEEP = 200 * 1024, NEAR = 1000 };
 
 /* Sanitizers would put the arrays somewhere else. */
 __attribute__((noinline, no_sanitize_address)) static void leave_deep(void)
