@@ -2,8 +2,6 @@
 #include "fs/config.h"
 
 #include <errno.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/err.h"
-#include "common/secret.h"
+#include "common/secret_heap.h"
 #include "fs/config_internal.h"
 
 enum { SPECS_MAX = 10000 };
@@ -22,17 +20,6 @@ struct load {
 	json_t *seen; /* conn_id: the file it was first found in */
 	size_t n_found;
 };
-
-/*
- * A parsed spec may hold a password, so jansson wipes what it gives back. The
- * pointers stay good for free(), as those of json_dumps() have to.
- */
-static void wiping_free(void *p)
-{
-	if (p != NULL)
-		secret_wipe(p, malloc_usable_size(p));
-	free(p);
-}
 
 __attribute__((format(printf, 1, 0))) static char *one_line(const char *fmt,
 							    va_list ap)
@@ -244,20 +231,14 @@ static int load_all(struct config *config, const char *source,
 	return rc;
 }
 
-static void wipe_json(void)
-{
-	json_set_alloc_funcs(malloc, wiping_free);
-}
-
 int config_load(struct config **out, const char *source,
 		const char *const *options, struct err *err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct config *config;
 	int rc;
 
 	*out = NULL;
-	(void)pthread_once(&once, wipe_json);
+	secret_heap_init(); /* a parsed spec may hold a password */
 	config = calloc(1, sizeof(*config));
 	if (config == NULL)
 		return err_set(err, ENOMEM, "out of memory");

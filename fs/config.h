@@ -36,6 +36,7 @@ struct settings {
 	unsigned idle_in_transaction_timeout_ms; /* 5 min; a spec may differ */
 	unsigned session_timeout_ms; /* 1 h: an unused sessions/NAME ends */
 	unsigned connect_timeout_ms; /* 10 s; a spec may differ */
+	unsigned param_cache_ttl_ms; /* 2 min; 0: values of AWS are not kept */
 	unsigned max_connections;    /* 10 per connection; a spec may differ */
 	bool read_only;              /* -o ro */
 };
@@ -57,8 +58,15 @@ struct engine {
 	size_t app_name_max;   /* bytes; 0: the engine has no client name */
 	bool needs_login;      /* host, user, database are asked for */
 	bool is_file; /* host is a file; there is no login and no TLS */
-	bool has_iam; /* with no password of its own it logs in by IAM */
+	enum auth_token token; /* logs in when there is no password */
 	bool cancels_by_login; /* db_cancel() logs in: it needs a credential */
+	/*
+	 * Aurora DSQL: a statement of its own that met another's is sent again
+	 * as long as nothing of it was seen, and sessions end before the
+	 * server ends them.
+	 */
+	bool retries_conflicts;
+	unsigned session_life_ms; /* 0: for ever */
 };
 
 /*
@@ -80,6 +88,11 @@ struct spec {
 	char *database;
 	char *user;
 	char *sslmode; /* resolved from ssl and sslmode; null: a file */
+	/*
+	 * The same for logins by token, which default to verify-full; null:
+	 * what was given is too weak for a token, or there is none.
+	 */
+	char *token_sslmode;
 	char *ca_cert;
 	char *tls_fingerprint; /* see db.h; of the MySQL family */
 	char *init_sql;
@@ -91,9 +104,21 @@ struct spec {
 	unsigned idle_in_transaction_timeout_ms;
 	unsigned max_connections;
 	bool sticky; /* a conversation keeps its database session */
+	/*
+	 * Where AWS comes in; what is null may be found otherwise. host, user
+	 * and database may be null too when they are to come from secret_id.
+	 */
+	char *secret_id;
+	char *profile;
+	char *region;
+	char *role_arn;
+	char *cluster_id;
+	char *workgroup;
+	unsigned token_duration_s; /* 0: the default */
+	unsigned password_duration_s;
+	bool expose_token; /* creds/token is there, for the mount's owner */
 	struct access_rule access;
-	struct auth *auth;     /* never null */
-	char *connection_json; /* the allow-list of fields, pretty, newline */
+	struct auth *auth; /* never null */
 };
 
 /* A spec that was refused, or a file that was not read. */
@@ -131,6 +156,12 @@ void config_destroy(struct config *config); /* null is allowed */
 /* Any thread. The last unref frees the spec; null is allowed there. */
 struct spec *spec_ref(struct spec *spec);
 void spec_unref(struct spec *spec);
+
+/*
+ * The text of connection.json, for free(): the allow-list of fields, with what
+ * has been resolved of them. Null: no memory. Any thread.
+ */
+char *spec_text(const struct spec *spec);
 
 /* connfs --check: one line a spec on stdout; 0, or 1 when one is bad. */
 int config_check(const struct config *config);

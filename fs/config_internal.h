@@ -21,6 +21,7 @@ enum value_kind {
 	VALUE_TEMPLATE, /* char *: with {realm} and the like */
 	VALUE_BOOL,     /* bool: true or false, nothing else */
 	VALUE_DURATION, /* unsigned, ms: 1.5, "90", "15m", "200 ms" */
+	VALUE_SECONDS,  /* unsigned, s: the same, whole seconds */
 	VALUE_COUNT,    /* unsigned: 5 or "5" */
 	VALUE_PORT,     /* uint16_t: 5432 or "5432" */
 	VALUE_SIZE,     /* uint64_t, bytes: 1024, "1024", "8MiB", "8M" */
@@ -98,22 +99,49 @@ int spec_create(struct spec **out, const struct config_file *file,
 		const json_t *object, const struct settings *settings,
 		struct err *err);
 
+/* config_aws.c: whether spec logs in by a token. */
+enum token_use {
+	TOKEN_NEVER,
+	TOKEN_MAYBE, /* if secret_id has no password */
+	TOKEN_ALWAYS,
+};
+
+/* The plain fields of spec are set, and its engine. */
+enum token_use aws_token_use(const struct spec *spec, const json_t *object);
+
 /*
- * config_tls.c: the keys ssl and sslmode of object into spec->sslmode, and
- * tls_fingerprint; spec->ca_cert and spec->connect_host are set already.
+ * What the fields that have to do with AWS have to be, and what stands for
+ * those of dsql that are missing. The plain fields of spec are set.
+ */
+int aws_resolve(struct spec *spec, const json_t *object, struct err *err);
+
+/*
+ * A DSQL cluster is dialled by another name than its own, which the server's
+ * certificate does not have.
+ */
+bool aws_is_private_link(const struct spec *spec);
+
+/* 0, or why value, the value of key, is no name of an SSM parameter. */
+int aws_check_parameter(const char *key, const json_t *value, struct err *err);
+
+/*
+ * config_tls.c: the keys ssl and sslmode of object into spec->sslmode and
+ * spec->token_sslmode, and tls_fingerprint; spec->ca_cert and
+ * spec->connect_host are set already.
  */
 int tls_resolve(struct spec *spec, const json_t *object, struct err *err);
 
-/* config_password.c: the keys password_*: makes spec->auth. */
+/* config_password.c: whether object says where a password comes from. */
+bool password_is_given(const json_t *object);
+
+/* The keys password and password_*, and all that AWS needs: spec->auth. */
 int password_resolve(struct spec *spec, const struct config_file *file,
-		     const json_t *object, struct err *err);
+		     const json_t *object, const struct settings *settings,
+		     struct err *err);
 
 /* config_access.c. On failure *out is for access_finish() as well. */
 int access_parse(struct access_rule *out, const json_t *value, struct err *err);
 void access_finish(struct access_rule *access);
-
-/* config_show.c: the text of connection.json, for free(); null: no memory. */
-char *show_connection(const struct spec *spec);
 
 /* config.c: adds to the errors: fmt is the whole line. 0 or -ENOMEM. */
 int config_complain(struct config *config, const char *file,

@@ -34,6 +34,7 @@ static const struct value_rule rules[] = {
 	     idle_in_transaction_timeout_ms, 1, INT_MAX),
 	RULE("session_timeout", VALUE_DURATION, session_timeout_ms, 1, INT_MAX),
 	RULE("connect_timeout", VALUE_DURATION, connect_timeout_ms, 1, INT_MAX),
+	RULE("param_cache_ttl", VALUE_DURATION, param_cache_ttl_ms, 0, INT_MAX),
 	RULE("max_connections", VALUE_COUNT, max_connections, 1, 1000),
 };
 
@@ -67,6 +68,7 @@ int settings_init(struct settings *settings)
 		.idle_in_transaction_timeout_ms = 5 * 60 * 1000,
 		.session_timeout_ms = 60 * 60 * 1000,
 		.connect_timeout_ms = 10 * 1000,
+		.param_cache_ttl_ms = 2 * 60 * 1000,
 		.max_connections = 10,
 	};
 	if (settings->conn_app_name == NULL || settings->spool_dir == NULL)

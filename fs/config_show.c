@@ -55,31 +55,106 @@ static int put_connect_to(json_t *object, const struct spec *spec)
 				spec->connect_port));
 }
 
-static int put_source(json_t *object, const struct spec *spec)
-{
-	struct auth_status status;
+static const char *const token_sources[] = {
+	[AUTH_TOKEN_RDS] = "rds-iam",
+	[AUTH_TOKEN_DSQL] = "dsql-iam",
+	[AUTH_TOKEN_REDSHIFT] = "redshift-iam",
+	[AUTH_TOKEN_REDSHIFT_SERVERLESS] = "redshift-serverless-iam",
+};
 
-	auth_status(spec->auth, &status);
-	return put_text(object, "password_source",
-			status.source[0] != '\0' ? status.source : "none");
+/* A secret without a password leaves it to a token: the login shows it. */
+static bool is_undecided(const struct spec *spec,
+			 const struct auth_status *status)
+{
+	return spec->engine->token != AUTH_TOKEN_NONE &&
+	       status->state == AUTH_STATE_NONE &&
+	       strcmp(status->source, "secretsmanager") == 0;
+}
+
+static bool is_by_token(const struct spec *spec,
+			const struct auth_status *status)
+{
+	enum auth_token token = spec->engine->token;
+
+	return token != AUTH_TOKEN_NONE &&
+	       strcmp(status->source, token_sources[token]) == 0;
+}
+
+static int put_source(json_t *object, const struct spec *spec,
+		      const struct auth_status *status)
+{
+	static const char key[] = "password_source";
+
+	if (is_undecided(spec, status))
+		return put(object, key,
+			   json_sprintf("%s or %s", status->source,
+					token_sources[spec->engine->token]));
+	return put_text(object, key,
+			status->source[0] != '\0' ? status->source : "none");
+}
+
+/* What is resolved goes before what the spec has, which may be missing. */
+static int put_login(json_t *o, const struct spec *s,
+		     const struct auth_status *status)
+{
+	bool resolved = s->engine->needs_login;
+	int rc = 0;
+
+	rc |= put_text(o, "host",
+		       resolved && status->host[0] != '\0' ? status->host
+							   : s->host);
+	rc |= put_port(o,
+		       resolved && status->port != 0 ? status->port : s->port);
+	rc |= put_connect_to(o, s);
+	rc |= put_text(o, "database",
+		       resolved && status->database[0] != '\0'
+			       ? status->database
+			       : s->database);
+	rc |= put_text(o, "user",
+		       resolved && status->user[0] != '\0' ? status->user
+							   : s->user);
+	return rc;
+}
+
+static int put_seconds(json_t *object, const char *key, unsigned seconds)
+{
+	return seconds == 0 ? 0
+			    : put(object, key, json_sprintf("%us", seconds));
+}
+
+/* Names only: what they stand for stays with AWS. */
+static int put_aws(json_t *o, const struct spec *s)
+{
+	int rc = 0;
+
+	rc |= put_text(o, "secret_id", s->secret_id);
+	rc |= put_text(o, "region", s->region);
+	rc |= put_text(o, "profile", s->profile);
+	rc |= put_text(o, "role_arn", s->role_arn);
+	rc |= put_text(o, "cluster_id", s->cluster_id);
+	rc |= put_text(o, "workgroup", s->workgroup);
+	rc |= put_seconds(o, "token_duration", s->token_duration_s);
+	rc |= put_seconds(o, "password_duration", s->password_duration_s);
+	return rc;
 }
 
 static int put_all(json_t *o, const struct spec *s)
 {
+	struct auth_status status;
 	int rc = 0;
+
+	auth_status(s->auth, &status);
 
 	rc |= put_text(o, "conn_id", s->conn_id);
 	rc |= put_text(o, "type", s->engine->type);
 	rc |= put(o, "enabled", json_boolean(s->enabled));
 	rc |= put_text(o, "description", s->description);
 	rc |= put_text(o, "owner", s->owner);
-	rc |= put_text(o, "host", s->host);
-	rc |= put_port(o, s->port);
-	rc |= put_connect_to(o, s);
-	rc |= put_text(o, "database", s->database);
-	rc |= put_text(o, "user", s->user);
-	rc |= put_source(o, s);
-	rc |= put_text(o, "sslmode", s->sslmode);
+	rc |= put_login(o, s, &status);
+	rc |= put_source(o, s, &status);
+	rc |= put_aws(o, s);
+	rc |= put_text(o, "sslmode",
+		       is_by_token(s, &status) ? s->token_sslmode : s->sslmode);
 	rc |= put_text(o, "ca_cert", s->ca_cert);
 	rc |= put_text(o, "tls_fingerprint", s->tls_fingerprint);
 	rc |= put(o, "read_only", json_boolean(s->read_only));
@@ -94,7 +169,7 @@ static int put_all(json_t *o, const struct spec *s)
 	return rc;
 }
 
-char *show_connection(const struct spec *spec)
+char *spec_text(const struct spec *spec)
 {
 	auto_free char *text = NULL;
 	json_t *object = json_object();

@@ -11,14 +11,27 @@
 #include "fs/pathname.h"
 
 enum { CONNECTIONS_MAX = 1000, USER_MAX = 255 /* bytes */ };
+/* Of AWS: bytes and seconds. */
+enum {
+	SECRET_ID_MAX = 2048,
+	LABEL_MAX = 63,
+	WORKGROUP_MAX = 64,
+	TOKEN_MAX_S = 7 * 24 * 60 * 60,
+	PASSWORD_MIN_S = 15 * 60,
+	PASSWORD_MAX_S = 60 * 60,
+};
 
 enum scope {
-	ANY,    /* of every engine */
-	LOGIN,  /* not of a file */
-	MYSQL,  /* of the MySQL family */
-	LAX,    /* not used for a file, but others need it there */
-	UNUSED, /* known to others, and nothing to us */
-	LATER,  /* known, not supported yet */
+	ANY,   /* of every engine */
+	LOGIN, /* not of a file */
+	MYSQL, /* of the MySQL family */
+	IAM,   /* of what can log in without a password */
+	DSQL,
+	CLUSTER,    /* of DSQL and Redshift clusters */
+	REDSHIFT,   /* of both kinds of Redshift */
+	SERVERLESS, /* of Redshift Serverless */
+	LAX,        /* not used for a file, but others need it there */
+	UNUSED,     /* known to others, and nothing to us */
 };
 
 struct field {
@@ -69,23 +82,26 @@ static const struct field fields[] = {
 	FIELD("init_sql", VALUE_TEXT, init_sql, 0, 0, ANY),
 	FIELD("application_name", VALUE_TEMPLATE, application_name, 0, 0, ANY),
 	OTHER("access", ANY),
+	OTHER("password", LOGIN),
 	OTHER("password_plain", LOGIN),
 	OTHER("password_file", LOGIN),
 	OTHER("password_env", LOGIN),
 	OTHER("password_command", LOGIN),
+	FIELD("secret_id", VALUE_TEXT, secret_id, 0, SECRET_ID_MAX, LOGIN),
+	FIELD("profile", VALUE_TEXT, profile, 0, 0, LOGIN),
+	FIELD("region", VALUE_TEXT, region, 0, 0, LOGIN),
+	FIELD("role_arn", VALUE_TEXT, role_arn, 0, 0, IAM),
+	OTHER("external_id", IAM),
+	OTHER("tags", IAM),
+	FIELD("cluster_id", VALUE_TEXT, cluster_id, 0, LABEL_MAX, CLUSTER),
+	FIELD("workgroup", VALUE_TEXT, workgroup, 0, WORKGROUP_MAX, SERVERLESS),
+	FIELD("token_duration", VALUE_SECONDS, token_duration_s, 1, TOKEN_MAX_S,
+	      DSQL),
+	FIELD("password_duration", VALUE_SECONDS, password_duration_s,
+	      PASSWORD_MIN_S, PASSWORD_MAX_S, REDSHIFT),
+	FIELD("expose_token", VALUE_BOOL, expose_token, 0, 0, LOGIN),
 	OTHER("preserve_case", UNUSED),
 	OTHER("subtype", UNUSED),
-	OTHER("cluster_id", LATER),
-	OTHER("expose_token", LATER),
-	OTHER("external_id", LATER),
-	OTHER("password", LATER),
-	OTHER("password_duration", LATER),
-	OTHER("region", LATER),
-	OTHER("role_arn", LATER),
-	OTHER("secret_id", LATER),
-	OTHER("tags", LATER),
-	OTHER("token_duration", LATER),
-	OTHER("workgroup", LATER),
 };
 
 enum { N_FIELDS = sizeof(fields) / sizeof(*fields) };
@@ -140,9 +156,30 @@ static const struct engine *find_type(const json_t *object, struct err *err)
 
 static bool goes_with(enum scope scope, const struct engine *engine)
 {
-	if (scope == LOGIN)
+	enum auth_token token = engine->token;
+
+	switch (scope) {
+	case LOGIN:
 		return !engine->is_file;
-	return scope != MYSQL || engine->dialect == SQL_MYSQL;
+	case MYSQL:
+		return engine->dialect == SQL_MYSQL;
+	case IAM:
+		return token != AUTH_TOKEN_NONE;
+	case DSQL:
+		return token == AUTH_TOKEN_DSQL;
+	case CLUSTER:
+		return token == AUTH_TOKEN_DSQL || token == AUTH_TOKEN_REDSHIFT;
+	case REDSHIFT:
+		return token == AUTH_TOKEN_REDSHIFT ||
+		       token == AUTH_TOKEN_REDSHIFT_SERVERLESS;
+	case SERVERLESS:
+		return token == AUTH_TOKEN_REDSHIFT_SERVERLESS;
+	case ANY:
+	case LAX:
+	case UNUSED:
+		break;
+	}
+	return true;
 }
 
 static int set_field(struct spec *spec, const char *key, const json_t *value,
@@ -154,9 +191,6 @@ static int set_field(struct spec *spec, const char *key, const json_t *value,
 		return -EINVAL;
 	if (field->scope == UNUSED)
 		return 0;
-	/* password is the name of a parameter, never a password. */
-	if (field->scope == LATER)
-		return err_set(err, EINVAL, "%s: is not supported yet", key);
 	if (!goes_with(field->scope, spec->engine))
 		return err_set(err, EINVAL, "%s: does not go with type %s", key,
 			       spec->engine->type);
@@ -204,15 +238,28 @@ static int check_host(const struct spec *spec, struct err *err)
 	return 0;
 }
 
-static int check_fields(struct spec *spec, struct err *err)
+/* Redshift's users come with the password that AWS gives. */
+static bool needs_user(const struct spec *spec, const json_t *object)
+{
+	enum auth_token token = spec->engine->token;
+
+	return aws_token_use(spec, object) == TOKEN_NEVER ||
+	       (token != AUTH_TOKEN_REDSHIFT &&
+		token != AUTH_TOKEN_REDSHIFT_SERVERLESS);
+}
+
+static int check_fields(struct spec *spec, const json_t *object,
+			struct err *err)
 {
 	const struct engine *engine = spec->engine;
+	/* What is missing may stand in the secret. */
+	bool complete = engine->needs_login && spec->secret_id == NULL;
 
-	if (spec->host == NULL && (engine->needs_login || engine->is_file))
+	if (spec->host == NULL && (complete || engine->is_file))
 		return err_set(err, EINVAL, "host: is missing");
-	if (engine->needs_login && spec->user == NULL)
+	if (complete && spec->user == NULL && needs_user(spec, object))
 		return err_set(err, EINVAL, "user: is missing");
-	if (engine->needs_login && spec->database == NULL)
+	if (complete && spec->database == NULL)
 		return err_set(err, EINVAL, "database: is missing");
 	if (spec->port == 0)
 		spec->port = engine->default_port;
@@ -264,7 +311,8 @@ static int set_connect_to(struct spec *spec, const json_t *value,
 }
 
 static int fill(struct spec *spec, const struct config_file *file,
-		const json_t *object, struct err *err)
+		const json_t *object, const struct settings *settings,
+		struct err *err)
 {
 	const json_t *access = json_object_get(object, "access");
 	int rc;
@@ -274,7 +322,9 @@ static int fill(struct spec *spec, const struct config_file *file,
 		return -EINVAL;
 	rc = set_fields(spec, object, err);
 	if (rc == 0)
-		rc = check_fields(spec, err);
+		rc = aws_resolve(spec, object, err);
+	if (rc == 0)
+		rc = check_fields(spec, object, err);
 	if (rc == 0)
 		rc = set_connect_to(spec, json_object_get(object, "connect_to"),
 				    err);
@@ -283,7 +333,7 @@ static int fill(struct spec *spec, const struct config_file *file,
 	if (rc == 0 && access != NULL)
 		rc = access_parse(&spec->access, access, err);
 	if (rc == 0)
-		rc = password_resolve(spec, file, object, err);
+		rc = password_resolve(spec, file, object, settings, err);
 	return rc;
 }
 
@@ -300,13 +350,19 @@ static void destroy(struct spec *spec)
 	free(spec->database);
 	free(spec->user);
 	free(spec->sslmode);
+	free(spec->token_sslmode);
 	free(spec->ca_cert);
 	free(spec->tls_fingerprint);
 	free(spec->init_sql);
 	free(spec->application_name);
+	free(spec->secret_id);
+	free(spec->profile);
+	free(spec->region);
+	free(spec->role_arn);
+	free(spec->cluster_id);
+	free(spec->workgroup);
 	access_finish(&spec->access);
 	auth_destroy(spec->auth);
-	free(spec->connection_json);
 	free(spec);
 	errno = saved;
 }
@@ -330,14 +386,10 @@ int spec_create(struct spec **out, const struct config_file *file,
 	spec->idle_in_transaction_timeout_ms =
 		settings->idle_in_transaction_timeout_ms;
 	spec->max_connections = settings->max_connections;
-	rc = fill(spec, file, object, err);
+	rc = spec->conn_id != NULL && spec->file != NULL
+		     ? fill(spec, file, object, settings, err)
+		     : err_set(err, ENOMEM, "out of memory");
 	spec->read_only = spec->read_only || settings->read_only;
-	if (rc == 0) {
-		spec->connection_json = show_connection(spec);
-		if (spec->conn_id == NULL || spec->file == NULL ||
-		    spec->connection_json == NULL)
-			rc = err_set(err, ENOMEM, "out of memory");
-	}
 	if (rc < 0)
 		destroy(spec);
 	else

@@ -124,6 +124,9 @@ static int check_range(const struct value_rule *rule, uint64_t number,
 	if (rule->kind == VALUE_DURATION) {
 		value_duration_text(min, (unsigned)rule->min);
 		value_duration_text(max, (unsigned)rule->max);
+	} else if (rule->kind == VALUE_SECONDS) {
+		(void)snprintf(min, sizeof(min), "%" PRIu64 "s", rule->min);
+		(void)snprintf(max, sizeof(max), "%" PRIu64 "s", rule->max);
 	} else {
 		(void)snprintf(min, sizeof(min), "%" PRIu64, rule->min);
 		(void)snprintf(max, sizeof(max), "%" PRIu64, rule->max);
@@ -143,6 +146,11 @@ static int set_number(void *member, const struct value_rule *rule,
 	if (rule->kind == VALUE_DURATION) {
 		wanted = "seconds, or a text like \"15m\" (ms s m h d w)";
 		good = amount(&n, value, durations);
+	} else if (rule->kind == VALUE_SECONDS) {
+		wanted = "whole seconds, or a text like \"15m\" (s m h d w)";
+		good = amount(&n, value, durations) &&
+		       (n % SECOND == 0 || n == UINT64_MAX);
+		n /= SECOND;
 	} else if (rule->kind == VALUE_SIZE) {
 		wanted = "bytes, or a text like \"8MiB\" (KiB MiB GiB)";
 		good = amount(&n, value, sizes);
@@ -272,6 +280,7 @@ int value_set(void *object, const struct value_rule *rule, const json_t *value,
 		*(bool *)member = json_is_true(value);
 		return 0;
 	case VALUE_DURATION:
+	case VALUE_SECONDS:
 	case VALUE_COUNT:
 	case VALUE_PORT:
 	case VALUE_SIZE:

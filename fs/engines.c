@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "auth/auth.h"
 #include "common/err.h"
 #include "fs/config.h"
 #include "fs/config_internal.h"
@@ -14,36 +15,52 @@ enum { PG_NAME_MAX = 63, REDSHIFT_NAME_MAX = 250 };
 enum { MYSQL_NAME_MAX = 255 };
 enum { PG_PORT = 5432, REDSHIFT_PORT = 5439, MYSQL_PORT = 3306 };
 
-#define LIBPQ(name, port, name_max, iam)                         \
-	{                                                        \
-		.type = (name), .backend = "postgres",           \
-		.dialect = SQL_POSTGRES, .default_port = (port), \
-		.app_name_max = (name_max), .needs_login = true, \
-		.has_iam = (iam),                                \
+/* It ends its sessions after 60 min, which a statement must not meet. */
+enum { DSQL_SESSION_LIFE_MS = 55 * 60 * 1000 };
+
+#define LIBPQ(name, driver, port, name_max, iam)                              \
+	{                                                                     \
+		.type = (name), .backend = (driver), .dialect = SQL_POSTGRES, \
+		.default_port = (port), .app_name_max = (name_max),           \
+		.needs_login = true, .token = (iam),                          \
 	}
 
+#define POSTGRES(name, iam) LIBPQ(name, "postgres", PG_PORT, PG_NAME_MAX, iam)
+#define REDSHIFT(name, iam) \
+	LIBPQ(name, "redshift", REDSHIFT_PORT, REDSHIFT_NAME_MAX, iam)
+
 /* KILL QUERY needs a session of its own. */
-#define MYSQL(name, iam)                                                    \
-	{                                                                   \
-		.type = (name), .backend = "mariadb", .dialect = SQL_MYSQL, \
-		.default_port = MYSQL_PORT, .app_name_max = MYSQL_NAME_MAX, \
-		.needs_login = true, .has_iam = (iam),                      \
-		.cancels_by_login = true,                                   \
+#define MYSQL(name, iam)                                                       \
+	{                                                                      \
+		.type = (name), .backend = "mariadb", .dialect = SQL_MYSQL,    \
+		.default_port = MYSQL_PORT, .app_name_max = MYSQL_NAME_MAX,    \
+		.needs_login = true, .token = (iam), .cancels_by_login = true, \
 	}
 
 static const struct engine engines[] = {
-	LIBPQ("postgres", PG_PORT, PG_NAME_MAX, false),
-	LIBPQ("psql", PG_PORT, PG_NAME_MAX, false),
-	LIBPQ("postgresql", PG_PORT, PG_NAME_MAX, false),
-	LIBPQ("postgres-rds", PG_PORT, PG_NAME_MAX, true),
-	LIBPQ("postgres-aurora", PG_PORT, PG_NAME_MAX, true),
-	LIBPQ("redshift", REDSHIFT_PORT, REDSHIFT_NAME_MAX, true),
-	LIBPQ("redshift-serverless", REDSHIFT_PORT, REDSHIFT_NAME_MAX, true),
-	MYSQL("mysql", false),
-	MYSQL("mariadb", false),
-	MYSQL("mysql-rds", true),
-	MYSQL("mysql-aurora", true),
-	MYSQL("mariadb-rds", true),
+	POSTGRES("postgres", AUTH_TOKEN_NONE),
+	POSTGRES("psql", AUTH_TOKEN_NONE),
+	POSTGRES("postgresql", AUTH_TOKEN_NONE),
+	POSTGRES("postgres-rds", AUTH_TOKEN_RDS),
+	POSTGRES("postgres-aurora", AUTH_TOKEN_RDS),
+	REDSHIFT("redshift", AUTH_TOKEN_REDSHIFT),
+	REDSHIFT("redshift-serverless", AUTH_TOKEN_REDSHIFT_SERVERLESS),
+	{
+		.type = "dsql",
+		.backend = "dsql",
+		.dialect = SQL_POSTGRES,
+		.default_port = PG_PORT,
+		.app_name_max = PG_NAME_MAX,
+		.needs_login = true,
+		.token = AUTH_TOKEN_DSQL,
+		.retries_conflicts = true,
+		.session_life_ms = DSQL_SESSION_LIFE_MS,
+	},
+	MYSQL("mysql", AUTH_TOKEN_NONE),
+	MYSQL("mariadb", AUTH_TOKEN_NONE),
+	MYSQL("mysql-rds", AUTH_TOKEN_RDS),
+	MYSQL("mysql-aurora", AUTH_TOKEN_RDS),
+	MYSQL("mariadb-rds", AUTH_TOKEN_RDS),
 	{
 		.type = "sqlite3",
 		.backend = "sqlite",
@@ -61,7 +78,10 @@ static const struct engine engines[] = {
 };
 
 static const char *const later[] = {
-	"dsql", "mssql", "odbc", "oracle", "oracle-rds",
+	"mssql",
+	"odbc",
+	"oracle",
+	"oracle-rds",
 };
 
 enum {

@@ -68,9 +68,12 @@ struct entry {
 	const char *name;
 	mode_t mode; /* permission bits */
 	bool owner_only;
+	bool exposed_only; /* of a connection with expose_token */
 	const struct file_ops *ops;
 	/* The content as this caller sees it now; null: an empty file. */
 	void (*text)(struct buf *out, const struct view *v);
+	/* Instead: how long the content would be if it were read now. */
+	uint64_t (*size)(const struct view *v);
 	/* Made in another way: 0 with *out, or a negative errno. */
 	int (*make)(struct node **out, const struct view *v,
 		    const struct entry *e);
@@ -101,6 +104,10 @@ enum { WORD_MAX = 4096 };
 extern const struct file_ops cancel_ops;
 extern const struct file_ops cancel_id_ops;
 extern const struct file_ops refresh_ops;
+
+/* creds/token: made anew at each open, read as it is then. */
+extern const struct file_ops token_ops;
+uint64_t token_size(const struct view *v);
 
 /* The node of name in dir for this caller. */
 int tree_lookup(struct node **out, const struct view *v, const char *name);

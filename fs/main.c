@@ -20,6 +20,8 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/secret.h"
+#include "common/secret_heap.h"
 #include "fs/background.h"
 #include "fs/caller.h"
 #include "fs/config.h"
@@ -281,10 +283,16 @@ static int run(struct daemon *d, const struct options *o)
 
 	m->source = o->source;
 	m->options = (const char *const *)o->settings;
+	/* Here, as what is locked does not survive the fork before. */
+	if (auth_take_aws_env() < 0) {
+		log_error("out of memory");
+		return EXIT_MOUNT;
+	}
 	if (config_load(&m->config, o->source, m->options, &err) < 0) {
 		log_error("%s", err.msg);
 		return EXIT_USAGE;
 	}
+	secret_wipe_stack();
 	show_spec_errors(m->config);
 	warn_of_timeout();
 	if (create_parts(m, &err) < 0) {
@@ -329,6 +337,7 @@ int main(int argc, char **argv)
 	struct err err;
 	int rc = EXIT_SUCCESS;
 
+	secret_heap_init();
 	if (options_parse(&o, argc, argv, &err) < 0) {
 		log_error("%s", err.msg);
 		options_finish(&o);

@@ -6,54 +6,29 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
-#include "auth/auth.h"
 #include "backends/db.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "fs/config.h"
+#include "fs/login.h"
 #include "fs/loop.h"
 #include "fs/params.h"
+#include "fs/session_internal.h"
 #include "fs/statement.h"
 
 enum {
-	/* SQLite's parser needs most of it for a deeply nested expression. */
-	WORKER_STACK = 1024 * 1024,
-	/* Between two requests to cancel; each time four times as long. */
-	CANCEL_RETRY_MS = 100,
-	CANCEL_RETRY_MAX_MS = 2000,
-};
-
-struct session {
-	atomic_uint refs;
-	struct loop *loop;
-	struct spec *spec;
-	uint64_t max_row;
-	bool read_only;
-	void (*on_idle)(void *owner); /* thread of the loop */
-	void *owner;
-	void (*on_closed)(void *arg); /* thread of the loop */
-	void *closed_arg;
-	struct loop_event event;
-	pthread_t thread; /* the worker */
-	bool joined;      /* it has been, by the loop */
-
-	/* The worker's own. */
-	bool logged_in_before;
-
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	char *app_name;        /* lock; the worker's while it has a job */
-	bool lent;             /* lock; it has to be reset first */
-	struct statement *job; /* lock; counted while it runs */
-	bool close;            /* lock */
-	bool ended;            /* lock; the worker touches nothing more */
-	struct db *db;         /* lock to change; the worker uses it */
-	unsigned n_cancels;    /* lock; cancellers: the worker outlives them */
-	struct session_state state; /* lock */
+	/* One part in so many of a connection's life is left to chance. */
+	LIFE_SPREAD = 10,
+	/* A statement that met another's: how often it is sent again, .. */
+	CONFLICT_TRIES = 3,
+	/* .. and what it waits before, which doubles, and varies by a part. */
+	CONFLICT_WAIT_MS = 50,
+	CONFLICT_SPREAD = 4,
 };
 
 static void session_unref(struct session *session)
@@ -108,27 +83,27 @@ static void changed(struct session *session)
 		session_unref(session);
 }
 
-static void fill_params(const struct session *session, const char *app_name,
-			struct db_params *p)
+struct timespec session_time_in(unsigned ms)
 {
-	const struct spec *spec = session->spec;
+	struct timespec ts;
 
-	*p = (struct db_params){
-		.host = spec->host,
-		.port = spec->port,
-		.connect_host = spec->connect_host,
-		.connect_port = spec->connect_port,
-		.database = spec->database,
-		.user = spec->user,
-		.application_name = app_name,
-		.sslmode = spec->sslmode,
-		.ca_cert = spec->ca_cert,
-		.tls_fingerprint = spec->tls_fingerprint,
-		.init_sql = spec->init_sql,
-		.read_only = session->read_only || spec->read_only,
-		.connect_timeout_ms = spec->connect_timeout_ms,
-		.statement_timeout_ms = spec->statement_timeout_ms,
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += ms / 1000;
+	ts.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (ts.tv_nsec >= 1000000000) {
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return ts;
+}
+
+struct login session_login(const struct session *session, const char *app_name)
+{
+	return (struct login){
+		.spec = session->spec,
+		.app_name = app_name,
 		.max_row = session->max_row,
+		.read_only = session->read_only,
 	};
 }
 
@@ -149,41 +124,33 @@ static struct db *detach_db(struct session *session)
 	return db;
 }
 
-/* Puts a fresh credential into p, for as long as *credential is kept. */
-static int add_credential(const struct session *session, struct db_params *p,
-			  struct credential *credential, struct err *err)
+/*
+ * When a connection that begins now is to end: all that were opened together do
+ * not end together.
+ */
+static uint64_t end_of_life(const struct session *session)
 {
-	int rc = auth_get(session->spec->auth, credential, err);
+	uint64_t life = session->spec->engine->session_life_ms;
+	uint32_t random = 0;
 
-	if (rc < 0)
-		return rc;
-	if (credential->user != NULL)
-		p->user = credential->user;
-	p->password = credential->password.data;
-	return 0;
+	if (life == 0)
+		return UINT64_MAX;
+	(void)getrandom(&random, sizeof(random), 0);
+	return clock_mono_ms() + life - random % (life / LIFE_SPREAD + 1);
 }
 
-static int login(struct session *session, struct err *err)
+static int log_in(struct session *session, struct err *err)
 {
-	const char *backend = session->spec->engine->backend;
-	struct credential credential = {0};
-	struct db_params params;
-	struct db *db = NULL;
-	int rc;
+	struct login login = session_login(session, session->app_name);
+	struct db *db;
+	int rc = login_open(&db, &login, err);
 
-	fill_params(session, session->app_name, &params);
-	rc = add_credential(session, &params, &credential, err);
-	if (rc < 0)
-		return rc;
-	rc = db_open(&db, backend, &params, err);
-	credential_finish(&credential);
-	if (rc == -EACCES)
-		auth_reject(session->spec->auth, err->msg);
 	if (rc < 0)
 		return rc;
 	if (!session->logged_in_before)
 		conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG, "logged in");
 	session->logged_in_before = true;
+	session->db_end = end_of_life(session);
 	auto_lock(&session->lock);
 	session->db = db;
 	session->lent = false;
@@ -197,24 +164,28 @@ static int login(struct session *session, struct err *err)
  */
 static int reset(struct session *session, struct err *err)
 {
-	struct credential credential = {0};
-	struct db_params params;
-	int rc = 0;
+	struct login login = session_login(session, session->app_name);
+	int rc = login_reset(session->db, &login, err);
 
-	fill_params(session, session->app_name, &params);
-	if (session->spec->engine->cancels_by_login)
-		rc = add_credential(session, &params, &credential, err);
-	if (rc == 0)
-		rc = db_reset(session->db, &params, err);
-	credential_finish(&credential);
 	if (rc < 0) {
 		db_close(detach_db(session));
-		return login(session, err);
+		return log_in(session, err);
 	}
 	auto_lock(&session->lock);
 	session->lent = false;
 	session->state.sql_modes = db_sql_modes(session->db);
 	return 0;
+}
+
+/* The server would soon end the connection, and nothing is lost with it. */
+static bool is_aged(struct session *session)
+{
+	struct session_state state;
+
+	if (clock_mono_ms() < session->db_end)
+		return false;
+	session_state(session, &state);
+	return !state.keeps_state;
 }
 
 /*
@@ -226,8 +197,10 @@ static int ready(struct session *session, struct err *err)
 	struct session_state was;
 	int rc;
 
+	if (session->db != NULL && is_aged(session))
+		db_close(detach_db(session));
 	if (session->db == NULL)
-		return login(session, err);
+		return log_in(session, err);
 	rc = db_check(session->db, err);
 	if (rc == 0 && session->lent)
 		return reset(session, err);
@@ -246,7 +219,7 @@ static int ready(struct session *session, struct err *err)
 			       "gone");
 	conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG,
 		 "the server closed an idle connection; logging in again");
-	return login(session, err);
+	return log_in(session, err);
 }
 
 static int run_once(struct session *session, struct statement *s,
@@ -271,32 +244,107 @@ static int run_once(struct session *session, struct statement *s,
 	return rc;
 }
 
-static void run(struct session *session, struct statement *s)
+/*
+ * A connection that died unseen while it was idle: what only reads and has
+ * shown nothing is sent again. A server that said why it hung up is not asked
+ * twice.
+ */
+static bool died_unseen(struct statement *s, const struct session_state *before,
+			int rc, const struct err *err)
 {
+	return rc == -ENOTCONN && err->sqlstate[0] == '\0' &&
+	       s->traits.reads_only && !before->keeps_state &&
+	       statement_state(s) == STATEMENT_RUNNING &&
+	       !atomic_load(&s->stopped);
+}
+
+/* What it runs may have committed before it failed. */
+static bool may_commit(const struct session *session, const struct statement *s)
+{
+	char words[SQL_COMMAND_SIZE];
+
+	sql_command(session->spec->engine->dialect, s->sql, strlen(s->sql),
+		    words);
+	return strcmp(words, "CALL") == 0 || strcmp(words, "DO") == 0;
+}
+
+/*
+ * It was its own transaction, which another's was in the way of: nothing of it
+ * has happened, and nothing was shown of it.
+ */
+static bool is_conflict(struct session *session, struct statement *s,
+			const struct session_state *before, int rc,
+			const struct err *err)
+{
+	static const char *const states[] = {"40001", "OC000", "OC001"};
+
+	if (rc == 0 || !session->spec->engine->retries_conflicts ||
+	    before->in_transaction || session->db == NULL ||
+	    db_in_transaction(session->db) ||
+	    statement_state(s) != STATEMENT_RUNNING)
+		return false;
+	for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		if (strcmp(err->sqlstate, states[i]) == 0)
+			return !may_commit(session, s);
+	}
+	return false;
+}
+
+/* Before try n, from 0. False when s was stopped meanwhile. */
+static bool wait_for_others(struct session *session, const struct statement *s,
+			    unsigned n)
+{
+	unsigned ms = (unsigned)CONFLICT_WAIT_MS << n;
+	struct timespec until;
+	uint32_t random = 0;
+
+	(void)getrandom(&random, sizeof(random), 0);
+	until = session_time_in(ms + random % (ms / CONFLICT_SPREAD + 1));
+	auto_lock(&session->lock);
+	while (!atomic_load(&s->stopped) && !session->close) {
+		if (pthread_cond_timedwait(&session->cond, &session->lock,
+					   &until) != 0)
+			return true;
+	}
+	return false;
+}
+
+static int run_tries(struct session *session, struct statement *s,
+		     struct err *err)
+{
+	bool reused = session->db != NULL;
 	struct session_state before;
-	struct err err = {0};
-	bool reused;
 	int rc;
 
 	session_state(session, &before);
+	rc = run_once(session, s, err);
+	if (reused && died_unseen(s, &before, rc, err))
+		rc = run_once(session, s, err);
+	for (unsigned n = 0; n < CONFLICT_TRIES; n++) {
+		if (!is_conflict(session, s, &before, rc, err))
+			break;
+		statement_forget_failure(s);
+		conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG,
+			 "%s: a statement is sent again", err->sqlstate);
+		if (!wait_for_others(session, s, n))
+			return err_set(err, ECANCELED, "cancelled");
+		rc = run_once(session, s, err);
+	}
+	return rc;
+}
+
+static void run(struct session *session, struct statement *s)
+{
+	struct err err = {0};
+	int rc;
+
 	{
 		auto_lock(&s->lock);
 		(void)snprintf(s->app_name, sizeof(s->app_name), "%s",
 			       session->app_name);
 	}
 	statement_set_state(s, STATEMENT_CONNECTING);
-	reused = session->db != NULL;
-	rc = run_once(session, s, &err);
-	/*
-	 * A connection that died unseen while it was idle: what only reads and
-	 * has shown nothing is sent again. A server that said why it hung up
-	 * is not asked twice.
-	 */
-	if (rc == -ENOTCONN && reused && err.sqlstate[0] == '\0' &&
-	    s->traits.reads_only && !before.keeps_state &&
-	    statement_state(s) == STATEMENT_RUNNING &&
-	    !atomic_load(&s->stopped))
-		rc = run_once(session, s, &err);
+	rc = run_tries(session, s, &err);
 	{
 		auto_lock(&session->lock);
 		session->job = NULL;
@@ -379,7 +427,7 @@ struct session *session_create(const struct session_config *config)
 	session->state.sql_modes =
 		sql_default_modes(session->spec->engine->dialect);
 	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
+	(void)pthread_attr_setstacksize(&attr, SESSION_STACK);
 	rc = session->app_name == NULL
 		     ? ENOMEM
 		     : pthread_create(&session->thread, &attr, worker, session);
@@ -413,110 +461,6 @@ void session_run(struct session *session, struct statement *s)
 	session->job = statement_ref(s);
 	session->state.busy = true;
 	(void)pthread_cond_broadcast(&session->cond);
-}
-
-struct cancel {
-	struct session *session;
-	struct statement *s;
-	char app_name[]; /* the session's may become another client's */
-};
-
-/* Its last act: the worker may end from here on. */
-static void cancel_done(struct cancel *c)
-{
-	struct session *session = c->session;
-
-	statement_unref(c->s);
-	free(c);
-	auto_lock(&session->lock);
-	session->n_cancels--;
-	(void)pthread_cond_broadcast(&session->cond);
-}
-
-static int cancel_once(struct cancel *c, struct err *err)
-{
-	struct session *session = c->session;
-	struct credential credential = {0};
-	struct db_params params;
-	int rc = 0;
-
-	fill_params(session, c->app_name, &params);
-	if (session->spec->engine->cancels_by_login)
-		rc = add_credential(session, &params, &credential, err);
-	if (rc == 0)
-		rc = db_cancel(session->db, &params, err);
-	credential_finish(&credential);
-	return rc;
-}
-
-/* Waits for the statement to end. False: it has, or has not begun. */
-static bool still_runs(const struct cancel *c, unsigned ms)
-{
-	struct session *session = c->session;
-	struct timespec until;
-	auto_lock(&session->lock);
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	while (session->job == c->s && session->db != NULL && ms > 0) {
-		if (pthread_cond_timedwait(&session->cond, &session->lock,
-					   &until) != 0)
-			break;
-	}
-	return session->job == c->s && session->db != NULL;
-}
-
-/*
- * A request may reach the server before the statement does, and is lost then:
- * it is made again, until the statement ends or the loop cuts the line.
- */
-static void *canceller(void *arg)
-{
-	struct cancel *c = arg;
-	struct session *session = c->session;
-	struct err err;
-	int rc = 0;
-
-	for (unsigned ms = 0;
-	     rc == 0 && ms <= CANCEL_RETRY_MAX_MS && still_runs(c, ms);
-	     ms = ms == 0 ? CANCEL_RETRY_MS : ms * 4)
-		rc = cancel_once(c, &err);
-	if (rc < 0)
-		conn_log(session->spec->conn_id, LOG_LEVEL_WARN,
-			 "cannot cancel at the server: %s", err.msg);
-	cancel_done(c);
-	return NULL;
-}
-
-void session_cancel(struct session *session, struct statement *s)
-{
-	size_t size = strlen(session->app_name) + 1;
-	struct cancel *c = malloc(sizeof(*c) + size);
-	pthread_attr_t attr;
-	pthread_t thread;
-	int rc;
-
-	if (c == NULL)
-		return;
-	memcpy(c->app_name, session->app_name, size);
-	c->session = session;
-	c->s = statement_ref(s);
-	{
-		auto_lock(&session->lock);
-		session->n_cancels++;
-	}
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, WORKER_STACK);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, canceller, c);
-	(void)pthread_attr_destroy(&attr);
-	if (rc != 0)
-		cancel_done(c);
 }
 
 void session_abort(struct session *session, struct statement *s)

@@ -4,6 +4,10 @@
  * runs one statement at a time, and notices before a statement is sent when
  * the server has gone. It can be handed over to another client.
  *
+ * Where the engine is one that asks for it, clients do not see that connections
+ * are replaced before the server ends them, between statements, nor that a
+ * statement on its own met another transaction and was sent again.
+ *
  * Belongs to the thread of the loop; the worker and the canceller threads see
  * only what is under the lock. The worker outlives the cancellers.
  */

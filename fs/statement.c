@@ -25,6 +25,17 @@ static void on_event(struct loop_event *event)
 	statement_unref(s);
 }
 
+static void drop_diagnosis(struct diagnosis *d)
+{
+	free(d->severity);
+	free(d->code);
+	free(d->message);
+	free(d->detail);
+	free(d->hint);
+	free(d->context);
+	*d = (struct diagnosis){.offset = -1};
+}
+
 struct statement *statement_create(struct loop *loop, struct spool_pool *pool,
 				   const char *text, size_t len)
 {
@@ -39,7 +50,7 @@ struct statement *statement_create(struct loop *loop, struct spool_pool *pool,
 	s->line = 1;
 	s->column = 1;
 	s->affected = -1;
-	s->diagnosis.offset = -1;
+	drop_diagnosis(&s->diagnosis);
 	s->created = clock_mono_ms();
 	s->created_wall = clock_wall_ms();
 	s->event.run = on_event;
@@ -68,12 +79,7 @@ void statement_unref(struct statement *s)
 	for (size_t i = 0; i < s->n_results; i++)
 		result_unref(s->results[i]);
 	free(s->results);
-	free(s->diagnosis.severity);
-	free(s->diagnosis.code);
-	free(s->diagnosis.message);
-	free(s->diagnosis.detail);
-	free(s->diagnosis.hint);
-	free(s->diagnosis.context);
+	drop_diagnosis(&s->diagnosis);
 	params_unref(s->params);
 	free(s->tag);
 	free(s->sql);
@@ -116,6 +122,13 @@ void statement_changed(struct statement *s)
 	(void)statement_ref(s);
 	if (!loop_post(s->loop, &s->event))
 		statement_unref(s);
+}
+
+void statement_forget_failure(struct statement *s)
+{
+	auto_lock(&s->lock);
+	drop_diagnosis(&s->diagnosis);
+	buf_reset(&s->notices);
 }
 
 void statement_set_state(struct statement *s, enum statement_state state)

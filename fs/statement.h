@@ -127,6 +127,9 @@ const char *statement_state_name(enum statement_state state);
  */
 bool statement_stop(struct statement *s, enum statement_stop reason);
 
+/* It is sent again: nobody is told of this failure, and what came with it. */
+void statement_forget_failure(struct statement *s);
+
 /* The worker tells of its progress; any change is posted to the loop. */
 void statement_set_state(struct statement *s, enum statement_state state);
 

@@ -103,11 +103,26 @@ const struct entry creds_entries[] = {
 	 .mode = 0444,
 	 .ops = &text_ops,
 	 .text = text_creds_user},
+	{.name = "issued_at",
+	 .mode = 0444,
+	 .ops = &text_ops,
+	 .text = text_creds_issued},
+	{.name = "expires_at",
+	 .mode = 0444,
+	 .ops = &text_ops,
+	 .text = text_creds_expires},
+	{.name = "ttl", .mode = 0444, .ops = &text_ops, .text = text_creds_ttl},
 	{.name = "error",
 	 .mode = 0444,
 	 .ops = &text_ops,
 	 .text = text_creds_error},
 	{.name = "refresh", .mode = 0222, .ops = &refresh_ops},
+	{.name = "token",
+	 .mode = 0400,
+	 .owner_only = true,
+	 .exposed_only = true,
+	 .ops = &token_ops,
+	 .size = token_size},
 	{.name = "status.json",
 	 .mode = 0444,
 	 .ops = &text_ops,
@@ -177,6 +192,14 @@ int tree_may_enter(struct node *dir, const struct caller *caller)
 	return may_use_any(dir, caller) ? 0 : -ENOENT;
 }
 
+/* Of the fixed names that are seen, those that are there for this caller. */
+static bool has_entry(const struct view *v, const struct entry *e)
+{
+	if (e->owner_only && !caller_is_owner(v->caller))
+		return false;
+	return !e->exposed_only || v->conn->spec->expose_token;
+}
+
 /* The fixed names of a connection are seen by those who may use it. */
 static bool shows_entries(struct node *dir, const struct caller *caller)
 {
@@ -232,6 +255,8 @@ static int make_entry(struct node **out, const struct view *v,
 	node->reader_uid = v->caller->uid;
 	node->reader_pid_ns = v->caller->pid_ns;
 	node->reader_user_ns = v->caller->user_ns;
+	if (e->size != NULL)
+		node->size = e->size(v);
 	if (e->text != NULL) {
 		buf_init(&text, MAX_TEXT);
 		e->text(&text, v);
@@ -306,7 +331,7 @@ int tree_lookup(struct node **out, const struct view *v, const char *name)
 	for (const struct entry *e = entries_of(v->dir); e->name != NULL; e++) {
 		if (strcmp(e->name, name) != 0)
 			continue;
-		if (e->owner_only && !caller_is_owner(v->caller))
+		if (!has_entry(v, e))
 			return -ENOENT;
 		return make_entry(out, v, e);
 	}
@@ -363,7 +388,7 @@ int tree_readdir(const struct view *v, uint64_t from, tree_add add, void *arg)
 	     dir->parent != NULL ? dir->parent->id : dir->id);
 	for (const struct entry *e = entries_of(dir);
 	     entries && e->name != NULL; e++) {
-		if (!e->owner_only || caller_is_owner(v->caller))
+		if (has_entry(v, e))
 			list(&l, e->name, S_IFREG, UINT32_MAX);
 	}
 	for (struct node *child = dir->children; child != NULL && !l.full;

@@ -7,6 +7,7 @@
 
 #include "auth/auth.h"
 #include "common/buf.h"
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "fs/access.h"
 #include "fs/caller.h"
@@ -137,7 +138,12 @@ void text_errors(struct buf *out, const struct view *v)
 
 void text_connection(struct buf *out, const struct view *v)
 {
-	buf_puts(out, v->conn->spec->connection_json);
+	auto_free char *text = spec_text(v->conn->spec);
+
+	if (text != NULL)
+		buf_puts(out, text);
+	else
+		out->failed = true;
 }
 
 void text_client(struct buf *out, const struct view *v)
@@ -187,6 +193,50 @@ void text_creds_user(struct buf *out, const struct view *v)
 		buf_printf(out, "%s\n", status.user);
 }
 
+static void put_time_line(struct buf *out, int64_t seconds)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	if (seconds == 0)
+		return;
+	clock_text(seconds * 1000, text);
+	buf_printf(out, "%s\n", text);
+}
+
+void text_creds_issued(struct buf *out, const struct view *v)
+{
+	struct auth_status status;
+
+	auth_status(v->conn->spec->auth, &status);
+	put_time_line(out, status.issued_at);
+}
+
+void text_creds_expires(struct buf *out, const struct view *v)
+{
+	struct auth_status status;
+
+	auth_status(v->conn->spec->auth, &status);
+	put_time_line(out, status.expires_at);
+}
+
+/* Of what expires: expires_at is by AWS's clock. */
+static int64_t seconds_left(const struct auth_status *status)
+{
+	int64_t left = status->expires_at - status->clock_offset -
+		       clock_wall_ms() / 1000;
+
+	return left > 0 ? left : 0;
+}
+
+void text_creds_ttl(struct buf *out, const struct view *v)
+{
+	struct auth_status status;
+
+	auth_status(v->conn->spec->auth, &status);
+	if (status.expires_at != 0)
+		buf_printf(out, "%" PRId64 "\n", seconds_left(&status));
+}
+
 void text_creds_error(struct buf *out, const struct view *v)
 {
 	struct auth_status status;
@@ -196,11 +246,26 @@ void text_creds_error(struct buf *out, const struct view *v)
 		buf_printf(out, "%s\n", status.error.msg);
 }
 
-static void put_json(struct buf *out, const char *key, const char *value)
+static void put_key(struct buf *out, const char *key)
 {
-	buf_printf(out, "  \"%s\": ", key);
+	buf_printf(out, "%s  \"%s\": ", out->len > 0 ? ",\n" : "{\n", key);
+}
+
+static void put_text(struct buf *out, const char *key, const char *value)
+{
+	put_key(out, key);
 	if (value[0] != '\0')
 		buf_json(out, value, strlen(value));
+	else
+		buf_puts(out, "null");
+}
+
+static void put_number(struct buf *out, const char *key, bool known,
+		       int64_t value)
+{
+	put_key(out, key);
+	if (known)
+		buf_printf(out, "%" PRId64, value);
 	else
 		buf_puts(out, "null");
 }
@@ -211,24 +276,26 @@ static void put_time(struct buf *out, const char *key, int64_t seconds)
 
 	if (seconds != 0)
 		clock_text(seconds * 1000, text);
-	put_json(out, key, text);
-	buf_puts(out, ",\n");
+	put_text(out, key, text);
 }
 
 void text_creds_status(struct buf *out, const struct view *v)
 {
-	struct auth_status status;
+	struct auth_status s;
 
-	auth_status(v->conn->spec->auth, &status);
-	buf_puts(out, "{\n");
-	put_json(out, "state", auth_state_name(status.state));
-	buf_puts(out, ",\n");
-	put_json(out, "source", status.source);
-	buf_puts(out, ",\n");
-	put_json(out, "user", status.user);
-	buf_puts(out, ",\n");
-	put_time(out, "issued_at", status.issued_at);
-	put_time(out, "expires_at", status.expires_at);
-	put_json(out, "error", status.error.code != 0 ? status.error.msg : "");
+	auth_status(v->conn->spec->auth, &s);
+	put_text(out, "state", auth_state_name(s.state));
+	put_text(out, "source", s.source);
+	put_text(out, "user", s.user);
+	put_text(out, "host", s.host);
+	put_number(out, "port", s.port != 0, s.port);
+	put_text(out, "database", s.database);
+	put_time(out, "issued_at", s.issued_at);
+	put_time(out, "expires_at", s.expires_at);
+	put_number(out, "ttl", s.expires_at != 0, seconds_left(&s));
+	put_text(out, "keys_source", s.keys_source);
+	put_time(out, "keys_expire_at", s.keys_expire_at);
+	put_number(out, "clock_offset_s", true, s.clock_offset);
+	put_text(out, "error", s.error.code != 0 ? s.error.msg : "");
 	buf_puts(out, "\n}\n");
 }

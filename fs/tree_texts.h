@@ -19,6 +19,9 @@ void text_client(struct buf *out, const struct view *v);
 void text_creds_state(struct buf *out, const struct view *v);
 void text_creds_source(struct buf *out, const struct view *v);
 void text_creds_user(struct buf *out, const struct view *v);
+void text_creds_issued(struct buf *out, const struct view *v);
+void text_creds_expires(struct buf *out, const struct view *v);
+void text_creds_ttl(struct buf *out, const struct view *v);
 void text_creds_error(struct buf *out, const struct view *v);
 void text_creds_status(struct buf *out, const struct view *v);
 

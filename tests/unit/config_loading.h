@@ -86,4 +86,25 @@ static inline struct config *load_one(const char *json)
 	return config;
 }
 
+/* The whole of connection.json. */
+static inline void check_shown(const struct spec *spec, const char *expected)
+{
+	char *text = spec_text(spec);
+
+	CHECK_TEXT(text, expected);
+	free(text);
+}
+
+/* connection.json has this piece. */
+static inline bool is_shown(const struct spec *spec, const char *piece)
+{
+	char *text = spec_text(spec);
+	bool found;
+
+	CHECK(text != NULL);
+	found = strstr(text, piece) != NULL;
+	free(text);
+	return found;
+}
+
 #endif

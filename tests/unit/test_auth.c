@@ -86,6 +86,20 @@ static void check_status(struct auth *auth, enum auth_state state,
 	CHECK((state == AUTH_STATE_VALID) <= (status.issued_at > 0));
 }
 
+/* A server does not take that password; null: it got none. */
+static bool reject(struct auth *auth, const char *password, const char *reason)
+{
+	struct credential used = {0};
+	bool again;
+
+	if (password != NULL)
+		CHECK(secret_set(&used.password, password, strlen(password)) ==
+		      0);
+	again = auth_reject(auth, &used, reason);
+	credential_finish(&used);
+	return again;
+}
+
 static void test_none(void)
 {
 	struct auth *auth = create(AUTH_NONE, NULL);
@@ -93,7 +107,7 @@ static void test_none(void)
 	check_status(auth, AUTH_STATE_NONE, "", "");
 	check_get(auth, NULL);
 	CHECK(auth_refresh(auth, NULL) == 0);
-	auth_reject(auth, "peer authentication failed");
+	CHECK(!reject(auth, NULL, "peer authentication failed"));
 	check_status(auth, AUTH_STATE_FAILED, "", "peer authentication failed");
 	check_get(auth, NULL);
 	check_status(auth, AUTH_STATE_NONE, "", "");
@@ -108,7 +122,8 @@ static void test_static(void)
 	check_status(auth, AUTH_STATE_VALID, "static", "");
 	check_get(auth, "tiger");
 	check_get(auth, "tiger");
-	auth_reject(auth, "password authentication failed for user \"scott\"");
+	CHECK(!reject(auth, "tiger",
+		      "password authentication failed for user \"scott\""));
 	check_status(auth, AUTH_STATE_FAILED, "static",
 		     "password authentication failed for user \"scott\"");
 	check_get(auth, "tiger");
@@ -412,7 +427,7 @@ static void test_command_is_kept_until_it_is_refused(void)
 
 	check_get(auth, "password 1");
 	check_get(auth, "password 1");
-	auth_reject(auth, "password authentication failed");
+	CHECK(!reject(auth, "password 1", "password authentication failed"));
 	check_status(auth, AUTH_STATE_FAILED, "command",
 		     "password authentication failed");
 	check_get(auth, "password 2");
@@ -480,7 +495,7 @@ static void test_many_wait_for_one_run(void)
 	CHECK(pthread_create(&threads[0], NULL, refresh, auth) == 0);
 	await("started");
 	CHECK(pthread_create(&threads[1], NULL, refresh, auth) == 0);
-	auth_reject(auth, "too old");
+	CHECK(!reject(auth, "slow", "too old"));
 	check_status(auth, AUTH_STATE_FAILED, "command", "too old");
 	release("go");
 	await("started");

@@ -262,6 +262,7 @@ static void test_settings(void)
 	CHECK(s->spool_disk == (uint64_t)4 << 30 && s->max_row == 64 << 20);
 	CHECK(s->settle_time_ms == 1000 && s->queue_timeout_ms == 30000);
 	CHECK(s->idle_timeout_ms == 600000 && s->connect_timeout_ms == 10000);
+	CHECK(s->param_cache_ttl_ms == 120000);
 	CHECK(s->idle_in_transaction_timeout_ms == 300000);
 	CHECK(s->session_timeout_ms == 3600000);
 	CHECK(s->max_connections == 10);
@@ -305,6 +306,7 @@ static void test_options_win(void)
 					      "queue_timeout=5",
 					      "conn_app_name=a=b",
 					      "session_timeout=2m",
+					      "param_cache_ttl=0",
 					      "idle_in_transaction_timeout=3m",
 					      NULL};
 	struct config *config;
@@ -316,12 +318,12 @@ static void test_options_win(void)
 	CHECK_TEXT(config->settings.realm, "prod");
 	CHECK_TEXT(config->settings.conn_app_name, "a=b");
 	CHECK(config->settings.read_only && config->specs[0]->read_only);
-	CHECK(strstr(config->specs[0]->connection_json,
-		     "\"read_only\": true") != NULL);
+	CHECK(is_shown(config->specs[0], "\"read_only\": true"));
 	CHECK(config->settings.settle_time_ms == 250);
 	CHECK(config->settings.queue_timeout_ms == 5000);
 	CHECK(config->settings.spool_memory == 65536);
 	CHECK(config->settings.session_timeout_ms == 120000);
+	CHECK(config->settings.param_cache_ttl_ms == 0);
 	CHECK(config->specs[0]->idle_in_transaction_timeout_ms == 180000);
 	CHECK(config->specs[0]->max_connections == 2);
 	config_destroy(config);

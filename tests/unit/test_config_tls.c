@@ -181,10 +181,9 @@ static void test_fingerprint_is_shown_in_one_form(void)
 			       forms[i]);
 		config = load_one(json);
 		CHECK_TEXT(config->specs[0]->tls_fingerprint, DIGITS);
-		CHECK(strstr(config->specs[0]->connection_json,
-			     "  \"sslmode\": \"require\",\n"
-			     "  \"tls_fingerprint\": \"" DIGITS
-			     "\",\n") != NULL);
+		CHECK(is_shown(config->specs[0],
+			       "  \"sslmode\": \"require\",\n"
+			       "  \"tls_fingerprint\": \"" DIGITS "\",\n"));
 		config_destroy(config);
 	}
 }

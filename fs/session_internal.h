@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What session.c and session_cancel.c share: who may touch what of a session.
+ * Private to the two.
+ */
+#ifndef CONNFS_FS_SESSION_INTERNAL_H
+#define CONNFS_FS_SESSION_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "fs/login.h"
+#include "fs/loop.h"
+#include "fs/session.h"
+
+struct db;
+struct spec;
+struct statement;
+
+enum {
+	/* SQLite's parser needs most of it for a deeply nested expression. */
+	SESSION_STACK = 1024 * 1024,
+};
+
+struct session {
+	atomic_uint refs;
+	struct loop *loop;
+	struct spec *spec;
+	uint64_t max_row;
+	bool read_only;
+	void (*on_idle)(void *owner); /* thread of the loop */
+	void *owner;
+	void (*on_closed)(void *arg); /* thread of the loop */
+	void *closed_arg;
+	struct loop_event event;
+	pthread_t thread; /* the worker */
+	bool joined;      /* it has been, by the loop */
+
+	/* The worker's own. */
+	bool logged_in_before;
+	uint64_t db_end; /* clock_mono_ms(): the connection is not used then */
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	char *app_name;        /* lock; the worker's while it has a job */
+	bool lent;             /* lock; it has to be reset first */
+	struct statement *job; /* lock; counted while it runs */
+	bool close;            /* lock */
+	bool ended;            /* lock; the worker touches nothing more */
+	struct db *db;         /* lock to change; the worker uses it */
+	unsigned n_cancels;    /* lock; cancellers: the worker outlives them */
+	struct session_state state; /* lock */
+};
+
+/* Of clock_mono_ms(), for pthread_cond_timedwait(). */
+struct timespec session_time_in(unsigned ms);
+
+/* How it logs in, under that name. Lent by the session. */
+struct login session_login(const struct session *session, const char *app_name);
+
+#endif
