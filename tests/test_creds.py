@@ -13,6 +13,9 @@ from clients import SCALE, processes_of_sessions, wait_for
 WRITE = 'echo "select 1 as a;" >"$C/query.sql"'  # in bash, which tells the errno
 REFRESH = 'echo 1 >"$C/creds/refresh"'
 NAMES = ["state", "source", "user", "error"]
+TIMES = ["issued_at", "expires_at", "ttl"]
+LOGIN = ["host", "port", "database"]
+KEYS = ["keys_source", "keys_expire_at", "clock_offset_s"]
 
 
 def creds(m, conn="db"):
@@ -21,8 +24,13 @@ def creds(m, conn="db"):
     whole = json.loads(m.read(conn, "creds", "status.json"))
     for name in NAMES:
         assert seen[name] == ("" if whole[name] is None else f"{whole[name]}\n")
-    assert set(whole) == {*NAMES, "issued_at", "expires_at"}
-    assert whole["expires_at"] is None
+    assert set(whole) == {*NAMES, *TIMES, *LOGIN, *KEYS}
+    for name in TIMES:
+        text = m.read(conn, "creds", name)
+        assert text == ("" if whole[name] is None else f"{whole[name]}\n")
+    # Nothing of what these tests use expires, or has to do with AWS.
+    assert (whole["expires_at"], whole["ttl"]) == (None, None)
+    assert [whole[name] for name in KEYS] == [None, None, 0]
     return seen
 
 
@@ -390,32 +398,28 @@ def test_the_command_runs_alone(mount, pg, password, test_dir):
 # Spec errors
 
 
-# `password` is the name of a parameter, in SSM. Were it taken for a password,
-# a spec would send that name to a server.
+# `password` is the name of a parameter, in SSM; one that cannot be a name is
+# somebody's password, and is not repeated.
 @pytest.mark.parametrize(
     "fields, why",
     [
-        ({"password": "/prod/shop/pw"}, "password: is not supported yet"),
-        ({"secret_id": "prod/shop"}, "secret_id: is not supported yet"),
-        ({"role_arn": "arn:aws:iam::1:role/x"}, "role_arn: is not supported yet"),
-        ({"expose_token": True}, "expose_token: is not supported yet"),
         (
-            {"type": "postgres-rds"},
-            "type: postgres-rds without a password logs in by IAM, which is not"
-            " supported yet: give password_file, password_env, password_command"
-            " or password_plain",
+            {"password": "hunter2!"},
+            "password: must be the name of an SSM parameter (letters, digits and any"
+            " of _.-/:), not what it holds",
         ),
         (
-            {"type": "redshift"},
-            "type: redshift without a password logs in by IAM, which is not"
-            " supported yet: give password_file, password_env, password_command"
-            " or password_plain",
+            {"role_arn": "arn:aws:iam::1:role/x"},
+            "role_arn: does not go with type postgres",
         ),
         (
-            {"type": "mariadb-rds"},
-            "type: mariadb-rds without a password logs in by IAM, which is not"
-            " supported yet: give password_file, password_env, password_command"
-            " or password_plain",
+            {"expose_token": "yes"},
+            "expose_token: must be true or false, without quotes",
+        ),
+        (
+            {"type": "postgres-rds", "host": "/run"},
+            "host: without a password type postgres-rds logs in by a token of AWS,"
+            " and not over a unix socket",
         ),
         (
             {"password_plain": "a", "password_env": "B"},
@@ -454,12 +458,53 @@ def test_what_is_no_source_of_a_password_is_a_spec_error(
     assert (checked.rc, checked.out) == (1, f"BAD  {path}: db: {why}\n")
 
 
+# Not even when nothing is known of AWS.
 def test_the_name_of_a_parameter_is_never_sent(mount, pg):
-    m = mount(
-        good=pg.spec(), db=without(pg, password=pg.passwords["app"], type="postgres")
-    )
+    env = {
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": "/nowhere",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+    }
+    m = mount(db=without(pg, password="/prod/shop/pw", region="eu-west-1"), env=env)
 
-    assert m.sh('ls "$M"').check().lines == ["README", "good"]
+    refused = bash(m, WRITE)
+
+    assert "Key was rejected by service" in refused.err
+    assert creds(m)["source"] == "ssm\n"
+    assert "password" in creds(m)["error"]
+    assert pg.activity() == []
+
+
+# The secret itself: for the owner of the mount, and only when the spec says so.
+def test_the_secret_can_be_exposed_to_the_owner(mount, pg, password):
+    m = mount(
+        db={**pg.spec(), "expose_token": True, "access": {"everyone": True}},
+        closed={**pg.spec(), "access": {"everyone": True}},
+    )
+    token = '"$C/creds/token"'
+
+    m.query("select 1 as a;", "db")
+
+    assert m.sh(f'stat -c "%A %s" {token}; cat {token}', "db").check().lines == [
+        f"-r-------- {len(password) + 1}",
+        password,
+    ]
+    assert not m.sh(f"cat {token}", "closed").out
+    assert "No such file" in m.sh(f"cat {token}", "db", uid=1000).err
+    assert "token" not in m.sh('ls "$C/creds"', "db", uid=1000).check().lines
+    assert "token" not in m.sh('ls "$C/creds"', "closed").check().lines
+
+
+def test_an_exposed_secret_is_there_once_it_is_held(mount, pg, password, command):
+    program = command(f"echo '{password}'")
+    m = mount(db=without(pg, password_command=[program], expose_token=True))
+    m.secrets.add(password)
+
+    early = m.sh('cat "$C/creds/token"')
+    m.query("select 1 as a;")
+
+    assert "No data available" in early.err
+    assert m.sh('cat "$C/creds/token"').check().out == f"{password}\n"
 
 
 # A password that others can read is none.

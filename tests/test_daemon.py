@@ -126,6 +126,9 @@ $as "$D/connfs" "$D/connfs.json" "$D/mnt"
 $as cat "$D/mnt/.connfs/ready" "$D/mnt/.connfs/errors"
 pid=$($as sed -n 's/.*"pid": \\([0-9]*\\).*/\\1/p' "$D/mnt/.connfs/status.json")
 stat -c "owner %u" "/proc/$pid/environ"
+for file in auxv environ maps mem pagemap smaps stack syscall; do
+  if $as head -c 1 "/proc/$pid/$file" 2>"$D/said"; then echo "$file is readable"; fi
+done
 $as sh -c 'cd "$D/mnt/demo"; echo "select 42 as a;" >query.sql; cat result.csv'
 $as fusermount3 -u "$D/mnt"
 """

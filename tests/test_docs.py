@@ -47,6 +47,21 @@ def test_links_lead_somewhere(path):
     assert not broken
 
 
+# "What goes wrong elsewhere" promises a test for each line of it.
+def test_each_pain_names_tests_that_exist():
+    text = (ROOT / "docs/credentials.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", text, re.M)
+    sources = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("tests/unit/test_*.c")]
+    code = "".join(path.read_text() for path in sources)
+
+    assert [int(number) for number, _ in rows] == list(range(1, 25))
+    for number, tests in rows:
+        named = re.findall(r"`(\w+)`", tests)
+        assert named, number
+        for test in named:
+            assert re.search(rf"^(def|static void) {test}\(", code, re.M), test
+
+
 def indented_blocks(path, heading):
     """The commands of a section, as they stand."""
     section = path.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]

@@ -55,25 +55,19 @@ def test_every_setting_is_in_the_usage(connfs):
 
 def test_every_key_of_a_connection_is_in_the_manual():
     keys = spec_keys()
-    later = re.search(r"not supported yet: (.*?)\. ", section("Connections"), re.S)
+    iam = {"IAM", "DSQL", "CLUSTER", "REDSHIFT", "SERVERLESS"}
 
-    assert set(keys.values()) == {"ANY", "LOGIN", "MYSQL", "LAX", "UNUSED", "LATER"}
-    assert documented("Connections") == sorted(
-        key for key, scope in keys.items() if scope != "LATER"
-    )
-    assert sorted(re.findall(r"`(\w+)`", later.group(1))) == sorted(
-        key for key, scope in keys.items() if scope == "LATER"
-    )
+    assert set(keys.values()) == {"ANY", "LOGIN", "MYSQL", "LAX", "UNUSED"} | iam
+    assert documented("Connections") == sorted(keys)
 
 
 def test_every_type_is_in_the_manual_with_its_port():
     text = source("fs/engines.c")
     ports = dict(re.findall(r"(\w+_PORT) = (\d+)", text))
-    libpq = re.findall(r'LIBPQ\("([^"]+)", (\w+),', text)
-    accepted = {name: ports[port] for name, port in libpq}
-    mysql = re.findall(r'\bMYSQL\("([^"]+)"', text)
-    accepted |= dict.fromkeys(mysql, ports["MYSQL_PORT"])
-    accepted["sqlite3"] = ""
+    accepted = {"sqlite3": "", "dsql": ports["PG_PORT"]}
+    for macro, port in [("POSTGRES", "PG"), ("REDSHIFT",) * 2, ("MYSQL",) * 2]:
+        names = re.findall(rf'\b{macro}\("([^"]+)"', text)
+        accepted |= dict.fromkeys(names, ports[f"{port}_PORT"])
 
     shown = {row[0].strip("`"): row[1] for row in rows("Types")}
 
@@ -91,12 +85,17 @@ def test_every_option_is_in_the_manual():
 
 # The tree of a real mount, with a result in it.
 def test_every_file_of_the_mount_is_in_the_manual(mount, test_dir):
-    m = mount(CONN=servers.Sqlite(test_dir / "a.db").spec())
+    spec = servers.Sqlite(test_dir / "a.db").spec()
+    login = {"type": "postgres", "enabled": True, "host": "db", "database": "d"}
+    m = mount(CONN=spec, token={**login, "user": "u", "expose_token": True})
     m_list = m.sh(
-        'echo "select 1;" >"$C/query.sql"; cd "$M"; find . -type f -printf "%P %m\\n"'
+        'echo "select 1;" >"$C/query.sql"; cd "$M"; find . -type f -printf "%P %m\\n"',
+        "CONN",
     ).check()
     there = dict(line.rsplit(" ", 1) for line in m_list.lines)
     there["CONN/results/N.csv"] = there.pop("CONN/results/1.csv")
+    there["CONN/creds/token"] = there.pop("token/creds/token")
+    there = {name: mode for name, mode in there.items() if name[:6] != "token/"}
 
     shown = {row[0].strip("`"): row[1].lstrip("0") for row in rows("Files")}
 

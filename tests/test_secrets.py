@@ -9,11 +9,11 @@ import socket
 import pytest
 
 import clients
+import leaks
 import servers
 from clients import wait_for
+from leaks import found
 from mount import BINARY, daemons_of, unmount_and_wait
-
-OTHER = 1000
 
 
 @pytest.fixture
@@ -47,39 +47,16 @@ def secrets(server, test_dir):
     return specs, env, used
 
 
-# Statements that work, that fail, and a server that refuses: all of that is
-# logged and shown, none of it with a secret.
-def use_everything(m):
-    script = (
-        'cd "$M"; for c in */; do'
-        ' for sql in "select 1;" "select nonsense;" "select * from none;"; do'
-        ' echo "$sql" >$c/query.sql; cat $c/result.csv $c/error; done;'
-        " echo 1 >$c/creds/refresh; done"
-    )
-    return m.sh(script, timeout=50)
-
-
-def found(secrets, text):
-    raw = text if isinstance(text, bytes) else text.encode()
-    return [s for s in secrets if s.encode() in raw]
-
-
 @pytest.mark.parametrize("debug", [False, True])
 def test_no_secret_is_seen_anywhere(mount, secrets, debug):
     specs, env, used = secrets
     m = mount(specs, env=env, flags=["-d"] if debug else [])
     m.secrets.update(used)
 
-    seen = {"output": use_everything(m).stdout}
-    for uid in [0, OTHER]:
-        files = m.sh('cd "$M"; find . -type f -print -exec cat {} \\;', uid=uid)
-        seen[f"files as {uid}"] = files.stdout + files.stderr
-        assert b"./static/connection.json\n{" in files.stdout
-    proc = pathlib.Path(f"/proc/{m.pid}")
-    seen["cmdline"] = (proc / "cmdline").read_bytes()
-    seen["environ"] = (proc / "environ").read_bytes()
-    seen["log"] = m.log
+    seen = {"output": leaks.use_everything(m).stdout, **leaks.seen(m)}
 
+    for uid in [0, leaks.OTHER]:
+        assert b"./static/connection.json\n{" in seen[f"files as {uid}"]
     assert b"\nSHOP_PASSWORD=" in seen["environ"].replace(b"\0", b"\n")
     assert {where: found(used, text) for where, text in seen.items()} == {
         where: [] for where in seen

@@ -25,7 +25,17 @@ CONNECTION = [
     "sessions",
     "status.json",
 ]
-CREDS = ["error", "refresh", "source", "state", "status.json", "user"]
+CREDS = [
+    "error",
+    "expires_at",
+    "issued_at",
+    "refresh",
+    "source",
+    "state",
+    "status.json",
+    "ttl",
+    "user",
+]
 
 # Packets to this network are answered by nobody, so a connection there hangs.
 UNROUTABLE = {
@@ -149,10 +159,13 @@ def test_modes_and_owners(mount, db):
         "drwxrwxrwt 0:0 db/sessions",
         "-r--r--r-- 0:0 db/status.json",
         "-r--r--r-- 0:0 db/creds/error",
+        "-r--r--r-- 0:0 db/creds/expires_at",
+        "-r--r--r-- 0:0 db/creds/issued_at",
         "--w--w--w- 0:0 db/creds/refresh",
         "-r--r--r-- 0:0 db/creds/source",
         "-r--r--r-- 0:0 db/creds/state",
         "-r--r--r-- 0:0 db/creds/status.json",
+        "-r--r--r-- 0:0 db/creds/ttl",
         "-r--r--r-- 0:0 db/creds/user",
     ]
     callers = {"cancel", "client.json", "error", "params.json", "query.sql"}
