@@ -63,25 +63,6 @@ static int file_create(void **state, const struct auth_config *config,
 	return 0;
 }
 
-/* Bytes read, at most len; a negative errno when none could be. */
-static ssize_t read_all(int fd, char *data, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = read(fd, data + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 static int file_issue(void *state, struct credential *out, struct err *err)
 {
 	enum { ROOM = AUTH_LINE_MAX + 2 }; /* a line too long, and its end */
@@ -96,7 +77,7 @@ static int file_issue(void *state, struct credential *out, struct err *err)
 		return fd;
 	if (secret_alloc(&text, ROOM) < 0)
 		return err_set(err, ENOMEM, "password_file: out of memory");
-	n = read_all(fd, text.data, ROOM);
+	n = secret_read(&text, fd);
 	if (n < 0)
 		return err_sys(err, (int)-n, "password_file: %s", path);
 	return auth_first_line(&out->password, text.data, (size_t)n,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -181,6 +182,24 @@ int secret_append(struct secret *s, const char *data, size_t len)
 	s->len += len;
 	s->data[s->len] = '\0';
 	return 0;
+}
+
+ssize_t secret_read(struct secret *s, int fd)
+{
+	size_t done = 0;
+
+	while (done < s->len) {
+		ssize_t n = read(fd, s->data + done, s->len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
 }
 
 void secret_finish(struct secret *s)

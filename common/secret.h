@@ -15,6 +15,7 @@
 #define CONNFS_COMMON_SECRET_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 struct secret {
 	char *data; /* null-terminated; null: empty */
@@ -33,6 +34,12 @@ int secret_alloc(struct secret *s, size_t len);
  * it was.
  */
 int secret_append(struct secret *s, const char *data, size_t len);
+
+/*
+ * Reads into the bytes of s, as much as there is and fits. How many, or a
+ * negative errno.
+ */
+ssize_t secret_read(struct secret *s, int fd);
 
 /* Wipes and frees; s is empty afterwards. */
 void secret_finish(struct secret *s);

@@ -14,25 +14,6 @@
 
 enum { UNKNOWN = 64 * 1024 }; /* bytes, for a file that tells no size */
 
-/* As much as there is and fits. Bytes, or a negative errno. */
-static ssize_t read_all(int fd, char *data, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = read(fd, data + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 int aws_file_read(struct secret *out, const char *path, size_t max,
 		  struct stat *st, struct err *err)
 {
@@ -56,7 +37,7 @@ int aws_file_read(struct secret *out, const char *path, size_t max,
 	room = room < max + 1 ? room : max + 1;
 	if (secret_alloc(&text, room) < 0)
 		return err_set(err, ENOMEM, "%s: out of memory", path);
-	n = read_all(fd, text.data, room);
+	n = secret_read(&text, fd);
 	if (n < 0)
 		return err_sys(err, (int)-n, "%s", path);
 	if ((size_t)n > max || (size_t)st->st_size > max)

@@ -63,6 +63,13 @@ static int read_keys(struct aws_keys *out, const struct aws_json *json,
 	return 0;
 }
 
+const struct aws_key_names aws_platform_key_names = {
+	.access_key = "AccessKeyId",
+	.secret_key = "SecretAccessKey",
+	.session_token = "Token",
+	.expiration = "Expiration",
+};
+
 int aws_keys_from_json(struct aws_keys *out, const struct aws_json *json,
 		       const struct aws_key_names *names, struct err *err)
 {

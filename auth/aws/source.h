@@ -123,6 +123,9 @@ struct aws_key_names {
 	const char *expiration; /* ISO 8601; null: not read */
 };
 
+/* In the answers of containers and instances. */
+extern const struct aws_key_names aws_platform_key_names;
+
 /* -EINVAL: one of them is missing or not what it should be. */
 int aws_keys_from_json(struct aws_keys *out, const struct aws_json *json,
 		       const struct aws_key_names *names, struct err *err);

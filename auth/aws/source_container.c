@@ -132,19 +132,16 @@ static int read_answer(struct aws_keys *out,
 		       const struct http_response *response, const char *header,
 		       struct err *err)
 {
-	static const struct aws_key_names names = {
-		.access_key = "AccessKeyId",
-		.secret_key = "SecretAccessKey",
-		.session_token = "Token",
-		.expiration = "Expiration",
-	};
 	auto_aws_json struct aws_json *json = NULL;
 	auto_secret struct secret message = {0};
 	int rc = aws_json_parse(&json, response->body.data, response->body.len,
 				"the answer of the container's agent", err);
 
 	if (response->status == 200)
-		return rc < 0 ? rc : aws_keys_from_json(out, json, &names, err);
+		return rc < 0 ? rc
+			      : aws_keys_from_json(out, json,
+						   &aws_platform_key_names,
+						   err);
 	if (rc == 0 && aws_json_get(json, "Message", &message) != 1)
 		(void)aws_json_get(json, "message", &message);
 	if (header != NULL)

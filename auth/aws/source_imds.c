@@ -66,12 +66,6 @@ static int check_code(const struct aws_json *json, struct err *err)
 static int read_keys(struct aws_keys *out, const struct secret *text,
 		     struct err *err)
 {
-	static const struct aws_key_names names = {
-		.access_key = "AccessKeyId",
-		.secret_key = "SecretAccessKey",
-		.session_token = "Token",
-		.expiration = "Expiration",
-	};
 	auto_aws_json struct aws_json *json = NULL;
 	int rc = aws_json_parse(&json, text->data, text->len,
 				"the answer of the metadata service", err);
@@ -79,7 +73,8 @@ static int read_keys(struct aws_keys *out, const struct secret *text,
 	if (rc == 0)
 		rc = check_code(json, err);
 	if (rc == 0)
-		rc = aws_keys_from_json(out, json, &names, err);
+		rc = aws_keys_from_json(out, json, &aws_platform_key_names,
+					err);
 	return rc;
 }
 
