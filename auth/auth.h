@@ -194,6 +194,8 @@ void auth_stop(void);
 
 void auth_status(struct auth *auth, struct auth_status *out);
 const char *auth_state_name(enum auth_state state);
+/* As in struct auth_status. */
+const char *auth_token_source(enum auth_token token);
 
 void credential_finish(struct credential *c);
 

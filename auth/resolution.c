@@ -179,7 +179,7 @@ static const char *expected_source(const struct resolution *r)
 		return "ssm";
 	if (r->config.secret_id != NULL)
 		return "secretsmanager";
-	return resolution_token_source(r->config.token);
+	return auth_token_source(r->config.token);
 }
 
 int resolution_expect(struct resolution *r, struct resolved *out)

@@ -38,7 +38,4 @@ int resolution_fill(struct credential *c, const struct secret *text,
 int resolution_token(struct resolution *r, struct resolution_wish wish,
 		     struct resolved *out, struct err *err);
 
-/* Of config->token; see struct auth_status. */
-const char *resolution_token_source(enum auth_token token);
-
 #endif

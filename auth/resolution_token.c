@@ -13,7 +13,7 @@
 
 #define SESSION_PREFIX "connfs-"
 
-const char *resolution_token_source(enum auth_token token)
+const char *auth_token_source(enum auth_token token)
 {
 	static const char *const names[] = {
 		[AUTH_TOKEN_NONE] = "",
@@ -193,7 +193,7 @@ int resolution_token(struct resolution *r, struct resolution_wish wish,
 	struct aws_identity *who;
 	int rc;
 
-	out->source = resolution_token_source(r->config.token);
+	out->source = auth_token_source(r->config.token);
 	out->keep = is_signed ? KEEP_SIGNED : KEEP_TEMPORARY;
 	out->credential.is_token = true;
 	rc = identity(r, wish, out->credential.host, &who, err);

@@ -55,13 +55,6 @@ static int put_connect_to(json_t *object, const struct spec *spec)
 				spec->connect_port));
 }
 
-static const char *const token_sources[] = {
-	[AUTH_TOKEN_RDS] = "rds-iam",
-	[AUTH_TOKEN_DSQL] = "dsql-iam",
-	[AUTH_TOKEN_REDSHIFT] = "redshift-iam",
-	[AUTH_TOKEN_REDSHIFT_SERVERLESS] = "redshift-serverless-iam",
-};
-
 /* A secret without a password leaves it to a token: the login shows it. */
 static bool is_undecided(const struct spec *spec,
 			 const struct auth_status *status)
@@ -77,7 +70,7 @@ static bool is_by_token(const struct spec *spec,
 	enum auth_token token = spec->engine->token;
 
 	return token != AUTH_TOKEN_NONE &&
-	       strcmp(status->source, token_sources[token]) == 0;
+	       strcmp(status->source, auth_token_source(token)) == 0;
 }
 
 static int put_source(json_t *object, const struct spec *spec,
@@ -88,7 +81,7 @@ static int put_source(json_t *object, const struct spec *spec,
 	if (is_undecided(spec, status))
 		return put(object, key,
 			   json_sprintf("%s or %s", status->source,
-					token_sources[spec->engine->token]));
+					auth_token_source(spec->engine->token)));
 	return put_text(object, key,
 			status->source[0] != '\0' ? status->source : "none");
 }

@@ -112,15 +112,6 @@ static int call(struct secret *answer, const struct operation *op,
 	return rc < 0 ? explain(op, target, &error, &why, err) : 0;
 }
 
-static void put_member(struct aws_text *body, const char *name,
-		       const char *value)
-{
-	aws_text_putc(body, '&');
-	aws_text_puts(body, name);
-	aws_text_putc(body, '=');
-	aws_text_encode(body, value, strlen(value));
-}
-
 static int query_body(struct secret *out, const struct operation *op,
 		      const struct redshift_login *login,
 		      const struct target *target)
@@ -129,15 +120,14 @@ static int query_body(struct secret *out, const struct operation *op,
 	char duration[16];
 
 	(void)snprintf(duration, sizeof(duration), "%u", duration_of(login));
-	aws_text_puts(&body, "Action=");
-	aws_text_puts(&body, op->name);
-	aws_text_puts(&body, "&Version=2012-12-01");
-	put_member(&body, target->member, target->name);
-	put_member(&body, "DbName", login->database);
-	put_member(&body, "DurationSeconds", duration);
+	aws_text_param(&body, "Action", op->name);
+	aws_text_param(&body, "Version", "2012-12-01");
+	aws_text_param(&body, target->member, target->name);
+	aws_text_param(&body, "DbName", login->database);
+	aws_text_param(&body, "DurationSeconds", duration);
 	if (op == &for_user) {
-		put_member(&body, "DbUser", login->user);
-		put_member(&body, "AutoCreate", "false");
+		aws_text_param(&body, "DbUser", login->user);
+		aws_text_param(&body, "AutoCreate", "false");
 	}
 	return aws_text_take(&body, out);
 }

@@ -219,16 +219,6 @@ int sigv4_authorization(struct secret *out, const struct aws_keys *keys,
 	return aws_text_take(&text, out) < 0 ? no_memory(err) : 0;
 }
 
-static void put_param(struct aws_text *query, const char *name,
-		      const char *value, size_t len)
-{
-	if (query->secret.len > 0)
-		aws_text_putc(query, '&');
-	aws_text_encode(query, name, strlen(name));
-	aws_text_putc(query, '=');
-	aws_text_encode(query, value, len);
-}
-
 /* All but the signature, in the order in which AWS's own tools print it. */
 static int presigned_query(struct secret *out, const struct aws_keys *keys,
 			   const struct sigv4_scope *scope, const char *date,
@@ -236,26 +226,23 @@ static int presigned_query(struct secret *out, const struct aws_keys *keys,
 {
 	auto_aws_text struct aws_text query = {0}, credential = {0};
 	char expires[16];
-	int n = snprintf(expires, sizeof(expires), "%u", presign->expires);
 
+	(void)snprintf(expires, sizeof(expires), "%u", presign->expires);
 	put_secret(&credential, &keys->access_key);
 	aws_text_putc(&credential, '/');
 	put_scope(&credential, scope, date);
 	if (credential.failed)
 		return -ENOMEM;
 	for (size_t i = 0; i < presign->n_params; i++)
-		put_param(&query, presign->params[i].name,
-			  presign->params[i].value,
-			  strlen(presign->params[i].value));
-	put_param(&query, "X-Amz-Algorithm", algorithm, strlen(algorithm));
-	put_param(&query, "X-Amz-Credential", credential.secret.data,
-		  credential.secret.len);
-	put_param(&query, "X-Amz-Date", date, strlen(date));
-	put_param(&query, "X-Amz-Expires", expires, (size_t)n);
-	put_param(&query, "X-Amz-SignedHeaders", "host", strlen("host"));
-	if (keys->session_token.len > 0)
-		put_param(&query, "X-Amz-Security-Token",
-			  keys->session_token.data, keys->session_token.len);
+		aws_text_param(&query, presign->params[i].name,
+			       presign->params[i].value);
+	aws_text_param(&query, "X-Amz-Algorithm", algorithm);
+	aws_text_param(&query, "X-Amz-Credential", credential.secret.data);
+	aws_text_param(&query, "X-Amz-Date", date);
+	aws_text_param(&query, "X-Amz-Expires", expires);
+	aws_text_param(&query, "X-Amz-SignedHeaders", "host");
+	aws_text_param(&query, "X-Amz-Security-Token",
+		       keys->session_token.data);
 	return aws_text_take(&query, out);
 }
 

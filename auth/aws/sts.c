@@ -72,17 +72,6 @@ void aws_session_name(char out[AWS_SESSION_NAME_SIZE], const char *wanted)
 	(void)clean(out, AWS_SESSION_NAME_SIZE, text);
 }
 
-static void put(struct aws_text *body, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	if (body->secret.len > 0)
-		aws_text_putc(body, '&');
-	aws_text_puts(body, name);
-	aws_text_putc(body, '=');
-	aws_text_encode(body, value, strlen(value));
-}
-
 static void put_role(struct operation *op)
 {
 	const struct aws_role *role = op->role;
@@ -91,11 +80,11 @@ static void put_role(struct operation *op)
 	aws_session_name(session, role->session_name);
 	(void)snprintf(duration, sizeof(duration), "%u",
 		       role->duration_s > 0 ? role->duration_s : DURATION_S);
-	put(&op->body, "Action", op->name);
-	put(&op->body, "Version", "2011-06-15");
-	put(&op->body, "RoleArn", role->arn);
-	put(&op->body, "RoleSessionName", session);
-	put(&op->body, "DurationSeconds", duration);
+	aws_text_param(&op->body, "Action", op->name);
+	aws_text_param(&op->body, "Version", "2011-06-15");
+	aws_text_param(&op->body, "RoleArn", role->arn);
+	aws_text_param(&op->body, "RoleSessionName", session);
+	aws_text_param(&op->body, "DurationSeconds", duration);
 }
 
 static void put_tags(struct aws_text *body, const struct aws_role *role)
@@ -105,10 +94,10 @@ static void put_tags(struct aws_text *body, const struct aws_role *role)
 
 		(void)snprintf(name, sizeof(name), "Tags.member.%zu.Key",
 			       i + 1);
-		put(body, name, role->tags[i].key);
+		aws_text_param(body, name, role->tags[i].key);
 		(void)snprintf(name, sizeof(name), "Tags.member.%zu.Value",
 			       i + 1);
-		put(body, name, role->tags[i].value);
+		aws_text_param(body, name, role->tags[i].value);
 	}
 }
 
@@ -203,7 +192,7 @@ int aws_sts_assume_role(struct aws_keys *out, const struct aws_role *role,
 	int rc;
 
 	put_role(&op);
-	put(&op.body, "ExternalId", role->external_id);
+	aws_text_param(&op.body, "ExternalId", role->external_id);
 	put_tags(&op.body, role);
 	rc = call(out, &op, err);
 	aws_text_finish(&op.body);
@@ -223,7 +212,7 @@ int aws_sts_web_identity(struct aws_keys *out, const struct aws_role *role,
 	int rc;
 
 	put_role(&op);
-	put(&op.body, "WebIdentityToken", token->data);
+	aws_text_param(&op.body, "WebIdentityToken", token->data);
 	rc = call(out, &op, err);
 	aws_text_finish(&op.body);
 	return rc;

@@ -48,6 +48,17 @@ void aws_text_encode(struct aws_text *text, const char *data, size_t len)
 	}
 }
 
+void aws_text_param(struct aws_text *text, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	if (text->secret.len > 0)
+		aws_text_putc(text, '&');
+	aws_text_encode(text, name, strlen(name));
+	aws_text_putc(text, '=');
+	aws_text_encode(text, value, strlen(value));
+}
+
 int aws_text_take(struct aws_text *text, struct secret *out)
 {
 	if (text->failed) {

@@ -27,6 +27,9 @@ void aws_text_putc(struct aws_text *text, char c);
 /* Percent-encodes every byte but A-Z a-z 0-9 - . _ ~ as AWS signs it. */
 void aws_text_encode(struct aws_text *text, const char *data, size_t len);
 
+/* "name=value", both encoded, after "&" unless it is first; null: nothing. */
+void aws_text_param(struct aws_text *text, const char *name, const char *value);
+
 /* Replaces *out by the text, which is empty then. 0 or -ENOMEM. */
 int aws_text_take(struct aws_text *text, struct secret *out);
 
