@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -19,6 +18,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/secret.h"
+#include "common/thread.h"
 
 enum { STACK_SIZE = 1024 * 1024 };
 
@@ -152,24 +152,12 @@ static int open_files(void)
 /* Nobody joins it: it may be in a call of AWS when the process ends. */
 static int start(void)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all;
 	int rc = open_files();
 
 	if (rc < 0)
 		return rc;
-	rc = pthread_attr_init(&attr);
-	if (rc != 0)
-		return -rc;
-	(void)sigfillset(&all);
-	(void)pthread_attr_setsigmask_np(&attr, &all);
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	secret_wipe_stack();
-	rc = pthread_create(&thread, &attr, refresher, NULL);
-	(void)pthread_attr_destroy(&attr);
-	return -rc;
+	return thread_start(NULL, STACK_SIZE, refresher, NULL);
 }
 
 /* Called with the mutex held. */

@@ -22,10 +22,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "backends/pg_connect.h"
 #include "backends/sqlstate.h"
+#include "common/chance.h"
 #include "common/clock.h"
 
 enum {
@@ -52,10 +52,7 @@ static bool send_command(PGconn *conn, const char *sql, int n_args,
 /* From 0 to 1, other than what setseed() of the last client leads to. */
 static void make_seed(char out[SEED_SIZE])
 {
-	uint32_t random = 0;
-
-	(void)getrandom(&random, sizeof(random), 0);
-	(void)snprintf(out, SEED_SIZE, "0.%09u", random % 1000000000);
+	(void)snprintf(out, SEED_SIZE, "0.%09u", chance_up_to(999999999));
 }
 
 /*

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/thread.h"
 #include "fs/spool.h"
 
 struct disk_reader {
@@ -59,10 +60,10 @@ static void *run(void *arg)
 int disk_reader_fetch(struct disk_reader *reader, struct disk_fetch *fetch)
 {
 	if (!reader->started) {
-		int rc = pthread_create(&reader->thread, NULL, run, reader);
+		int rc = thread_start(&reader->thread, 0, run, reader);
 
-		if (rc != 0)
-			return -rc;
+		if (rc < 0)
+			return rc;
 		reader->started = true;
 	}
 	auto_lock(&reader->lock);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "fs/caller_text.h"
 #include "fs/proc_file.h"
 
@@ -275,24 +275,6 @@ static void *run_watcher(void *arg)
 	return NULL;
 }
 
-/* No signal of the process is handled in these threads. */
-static int start(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-	pthread_attr_t attr;
-	sigset_t all;
-	int rc;
-
-	rc = pthread_attr_init(&attr);
-	if (rc != 0)
-		return -rc;
-	(void)sigfillset(&all);
-	(void)pthread_attr_setsigmask_np(&attr, &all);
-	(void)pthread_attr_setstacksize(&attr, STACK_SIZE);
-	rc = pthread_create(thread, &attr, run, arg);
-	(void)pthread_attr_destroy(&attr);
-	return -rc;
-}
-
 struct env_reader *env_reader_create(void)
 {
 	struct env_reader *r = calloc(1, sizeof(*r));
@@ -308,7 +290,7 @@ struct env_reader *env_reader_create(void)
 	(void)pthread_cond_init(&r->quiet, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	r->refs = 1;
-	if (start(&r->watcher, run_watcher, r) < 0) {
+	if (thread_start(&r->watcher, STACK_SIZE, run_watcher, r) < 0) {
 		free_reader(r);
 		return NULL;
 	}
@@ -321,7 +303,7 @@ static void add_thread(struct env_reader *r)
 	struct slot *slot = &r->slots[r->n_threads];
 
 	slot->reader = r;
-	if (start(&slot->thread, run_thread, slot) < 0)
+	if (thread_start(&slot->thread, STACK_SIZE, run_thread, slot) < 0)
 		return;
 	r->n_threads++;
 	r->n_idle++;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/thread.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
 #include "fs/loop.h"
@@ -192,17 +193,11 @@ void mount_reload(struct mount *m)
 
 int mount_start_thread(struct mount *m, void *(*run)(void *arg), void *arg)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	int rc;
+	int rc = thread_start(NULL, 0, run, arg);
 
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, run, arg);
-	(void)pthread_attr_destroy(&attr);
 	if (rc == 0)
 		m->n_threads++;
-	return -rc;
+	return rc;
 }
 
 void mount_check_conversations(struct mount *m)

@@ -6,14 +6,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "backends/db.h"
+#include "common/chance.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "fs/config.h"
 #include "fs/login.h"
 #include "fs/loop.h"
@@ -130,13 +131,11 @@ static struct db *detach_db(struct session *session)
  */
 static uint64_t end_of_life(const struct session *session)
 {
-	uint64_t life = session->spec->engine->session_life_ms;
-	uint32_t random = 0;
+	unsigned life = session->spec->engine->session_life_ms;
 
 	if (life == 0)
 		return UINT64_MAX;
-	(void)getrandom(&random, sizeof(random), 0);
-	return clock_mono_ms() + life - random % (life / LIFE_SPREAD + 1);
+	return clock_mono_ms() + life - chance_up_to(life / LIFE_SPREAD);
 }
 
 static int log_in(struct session *session, struct err *err)
@@ -295,11 +294,9 @@ static bool wait_for_others(struct session *session, const struct statement *s,
 			    unsigned n)
 {
 	unsigned ms = (unsigned)CONFLICT_WAIT_MS << n;
-	struct timespec until;
-	uint32_t random = 0;
+	struct timespec until =
+		session_time_in(ms + chance_up_to(ms / CONFLICT_SPREAD));
 
-	(void)getrandom(&random, sizeof(random), 0);
-	until = session_time_in(ms + random % (ms / CONFLICT_SPREAD + 1));
 	auto_lock(&session->lock);
 	while (!atomic_load(&s->stopped) && !session->close) {
 		if (pthread_cond_timedwait(&session->cond, &session->lock,
@@ -402,8 +399,6 @@ struct session *session_create(const struct session_config *config)
 {
 	struct session *session = calloc(1, sizeof(*session));
 	pthread_condattr_t condattr;
-	pthread_attr_t attr;
-	int rc;
 
 	if (session == NULL)
 		return NULL;
@@ -426,13 +421,9 @@ struct session *session_create(const struct session_config *config)
 	session->state.idle_since = clock_mono_ms();
 	session->state.sql_modes =
 		sql_default_modes(session->spec->engine->dialect);
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, SESSION_STACK);
-	rc = session->app_name == NULL
-		     ? ENOMEM
-		     : pthread_create(&session->thread, &attr, worker, session);
-	(void)pthread_attr_destroy(&attr);
-	if (rc != 0) {
+	if (session->app_name == NULL ||
+	    thread_start(&session->thread, SESSION_STACK, worker, session) <
+		    0) {
 		atomic_store(&session->refs, 1);
 		session_unref(session);
 		return NULL;

@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "fs/config.h"
 #include "fs/login.h"
 #include "fs/statement.h"
@@ -83,9 +84,6 @@ void session_cancel(struct session *session, struct statement *s)
 {
 	size_t size = strlen(session->app_name) + 1;
 	struct cancel *c = malloc(sizeof(*c) + size);
-	pthread_attr_t attr;
-	pthread_t thread;
-	int rc;
 
 	if (c == NULL)
 		return;
@@ -98,11 +96,6 @@ void session_cancel(struct session *session, struct statement *s)
 		/* The worker may wait to send it again. */
 		(void)pthread_cond_broadcast(&session->cond);
 	}
-	(void)pthread_attr_init(&attr);
-	(void)pthread_attr_setstacksize(&attr, SESSION_STACK);
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	rc = pthread_create(&thread, &attr, canceller, c);
-	(void)pthread_attr_destroy(&attr);
-	if (rc != 0)
+	if (thread_start(NULL, SESSION_STACK, canceller, c) < 0)
 		cancel_done(c);
 }

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "auth/aws/clock.h"
 #include "auth/aws/error.h"
@@ -16,6 +15,7 @@
 #include "auth/aws/sigv4.h"
 #include "auth/aws/text.h"
 #include "auth/env.h"
+#include "common/chance.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 
@@ -296,14 +296,11 @@ static unsigned wait_ms(const struct progress *p)
 	uint64_t ceiling = (uint64_t)(p->throttled ? aws_retry_throttled_ms
 						   : aws_retry_base_ms)
 			   << (p->n_attempts - 1);
-	uint32_t random = UINT32_MAX;
 	uint64_t wait;
 
-	/* So that those who failed together do not come back together. */
-	(void)getrandom(&random, sizeof(random), 0);
 	if (ceiling > WAIT_MAX_MS)
 		ceiling = WAIT_MAX_MS;
-	wait = ceiling * random >> 32;
+	wait = chance_up_to((uint32_t)ceiling);
 	if (p->retry_after_ms > (int64_t)wait) {
 		uint64_t asked = (uint64_t)p->retry_after_ms;
 

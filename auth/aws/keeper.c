@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
+#include "common/chance.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -43,15 +43,6 @@ void aws_keeper_finish(struct aws_keeper *k)
 static int64_t least(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
-}
-
-/* 0 to n. */
-static int64_t up_to(int64_t n)
-{
-	uint32_t random = 0;
-
-	(void)getrandom(&random, sizeof(random), GRND_NONBLOCK);
-	return n > 0 ? (int64_t)(random % ((uint64_t)n + 1)) : 0;
 }
 
 static bool has_keys(const struct aws_keeper *k)
@@ -99,13 +90,14 @@ static bool may_try(const struct aws_keeper *k, const struct aws_need *need)
 static void plan_renewal(struct aws_keeper *k)
 {
 	int64_t window = least(SOON_S, k->life / 3);
+	int64_t jitter = least(JITTER_S, window / 4);
 
 	k->renewal_at = 0;
 	if (!has_keys(k) || k->keys.expires_at == 0)
 		return;
 	if (k->n_failed == 0)
 		k->renewal_at = k->keys.expires_at - window -
-				up_to(least(JITTER_S, window / 4));
+				chance_up_to(jitter > 0 ? (uint32_t)jitter : 0);
 	if (k->renewal_at < k->retry_at)
 		k->renewal_at = k->retry_at;
 }
@@ -113,7 +105,7 @@ static void plan_renewal(struct aws_keeper *k)
 /* Keys that AWS accepts for longer than they say. */
 static void prolong(struct aws_keeper *k)
 {
-	k->keys.expires_at = k->now() + STABLE_S + up_to(STABLE_S);
+	k->keys.expires_at = k->now() + STABLE_S + chance_up_to(STABLE_S);
 	k->life = k->keys.expires_at - k->now();
 	k->retry_at = k->now() + RETRY_MAX_S;
 	log_warn("%s: its keys have expired and are used for some more minutes",
