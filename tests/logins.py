@@ -8,6 +8,7 @@ import time
 import aws_verify
 from clients import wait_for
 from doors import Door
+from jobs import job
 from programs import run_text
 
 ROLE = "arn:aws:iam::123456789012:role/db/etl"
@@ -16,11 +17,6 @@ ROLE = "arn:aws:iam::123456789012:role/db/etl"
 def status(m, conn="db"):
     """creds/status.json."""
     return json.loads(m.read(conn, "creds", "status.json"))
-
-
-def sessions_of(m):
-    """How many database sessions connfs has."""
-    return json.loads(m.read(".connfs", "status.json"))["database_sessions"]
 
 
 def open_session(m, name, conn=None):
@@ -39,11 +35,6 @@ def refused(m, errno, conn="db"):
     said = m.read(conn, "creds", "error")
     assert said.endswith("\n") and "\n" not in said[:-1]
     return said[:-1]
-
-
-def job(number):
-    """The environment that names a job to connfs."""
-    return {"LAVA_REALM": "test", "LAVA_JOB_ID": f"job{number}"}
 
 
 @contextlib.contextmanager

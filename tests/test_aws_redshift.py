@@ -7,8 +7,8 @@ import pytest
 
 from clients import SCALE, wait_for
 from fake_aws import Cluster, Role, Workgroup
-from logins import ROLE, first_job, job, open_session, profile, refused
-from logins import sessions_of, status, verdicts
+from jobs import job, sessions_of
+from logins import ROLE, first_job, open_session, profile, refused, status, verdicts
 from programs import run_text
 
 ONE = "a\n1\n"

@@ -9,8 +9,9 @@ import pytest
 
 from clients import wait_for
 from fake_aws import InstanceRole, Role
+from jobs import sessions_of
 from logins import ROLE, dsql_fields, key_of, next_second, profile, rds_fields
-from logins import refused, region_of, sessions_of, status, verdicts
+from logins import refused, region_of, status, verdicts
 from programs import run_text
 
 GATEWAYS = ["pg_gateway", "mysql_gateway"]

@@ -10,7 +10,8 @@ import pytest
 
 import certificates
 from fake_aws import Cluster
-from logins import first_job, job, next_second, rds_fields, verdicts
+from jobs import job
+from logins import first_job, next_second, rds_fields, verdicts
 from programs import run_text
 
 ONE = "a\n1\n"

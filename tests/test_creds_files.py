@@ -7,12 +7,9 @@ import json
 import pytest
 
 from fake_aws_services import Cluster
+from logins import status
 
 READ_ALL = 'cat "$C"/creds/[!r]* "$C/connection.json"'  # all but refresh
-
-
-def status(m, conn="db"):
-    return json.loads(m.read(conn, "creds", "status.json"))
 
 
 def when(text):

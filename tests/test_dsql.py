@@ -10,6 +10,7 @@ from clients import wait_for
 from doors import Door
 from gateway_clients import dsql_token
 from gateway_pg import DsqlRequests
+from jobs import ask
 from logins import dsql_fields, status
 
 CLUSTER = "abcdefghijklmnopqrstuvwxyz"
@@ -31,16 +32,6 @@ def key(aws):
 def job(name):
     """The environment that names a job to connfs, and to the server."""
     return {"LAVA_REALM": "dsql", "LAVA_JOB_ID": name}
-
-
-def ask(sql, more=""):
-    return f"""
-    cd "$C"
-    cat >query.sql <<'END' && cat result.csv
-{sql}
-END
-    {more}
-    """
 
 
 def not_known(cluster, name):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """max_connections for many: lending, what is handed over and what is not."""
 
-import json
 import pathlib
 import re
 
@@ -9,6 +8,7 @@ import pytest
 
 from clients import SCALE, wait_for
 from doors import Door
+from jobs import ask, job, sessions_of
 
 WHO = {
     "postgres": "select pg_backend_pid() as pid;",
@@ -18,26 +18,6 @@ WHO = {
 ON_POSTGRES = pytest.mark.parametrize("engine", ["postgres"], indirect=True)
 ON_MARIADB = pytest.mark.parametrize("engine", ["mariadb"], indirect=True)
 ON_SERVERS = pytest.mark.parametrize("engine", list(WHO), indirect=True)
-
-
-def job(number):
-    """The environment that names a job to connfs."""
-    return {"LAVA_REALM": "test", "LAVA_JOB_ID": f"job{number}"}
-
-
-def sessions_of(m):
-    """How many database sessions connfs has."""
-    return json.loads(m.read(".connfs", "status.json"))["database_sessions"]
-
-
-def ask(sql, more=""):
-    return f"""
-    cd "$C"
-    cat >query.sql <<'END' && cat result.csv
-{sql}
-END
-    {more}
-    """
 
 
 @pytest.fixture
