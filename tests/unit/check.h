@@ -39,7 +39,8 @@ static inline void check_text(const char *file, int line, const char *got,
 	exit(1);
 }
 
-static char check_dir[512]; /* of this run, empty at first */
+/* Of this run, empty at first; one for all sources of a test. */
+__attribute__((weak)) char check_dir[512];
 
 static inline int check_remove(const char *path, const struct stat *st,
 			       int kind, struct FTW *ftw)
@@ -80,6 +81,7 @@ static inline const char *check_path(const char *name)
 	static unsigned next;
 	char *path = paths[next++ % 4];
 
+	CHECK(check_dir[0] != '\0');
 	(void)snprintf(path, sizeof(*paths), "%s/%s", check_dir, name);
 	return path;
 }
