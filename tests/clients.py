@@ -9,6 +9,7 @@ the child runs. Each client is a Unix session of its own unless told otherwise.
 
 import os
 import pathlib
+import select
 import shutil
 import signal
 import subprocess
@@ -34,6 +35,20 @@ def wait_for(condition, what, timeout=10):
             return value
         assert time.monotonic() < deadline, f"waited {timeout * SCALE:g} s: {what}"
         time.sleep(0.01)
+
+
+def wait_end(process, timeout):
+    """Popen.wait(), which with a timeout looks at growing intervals, at once."""
+    if process.poll() is None:
+        fd = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(timeout * 1000):
+                raise subprocess.TimeoutExpired(process.args, timeout)
+        finally:
+            os.close(fd)
+    return process.wait()
 
 
 class Result:
@@ -168,7 +183,7 @@ class Client:
         __tracebackhide__ = True
         if not self._result:
             try:
-                self.process.wait(timeout * SCALE)
+                wait_end(self.process, timeout * SCALE)
             except subprocess.TimeoutExpired:
                 raise AssertionError(self._hung(timeout * SCALE)) from None
             self._finish()
@@ -189,7 +204,7 @@ class Client:
             report.append(self.on_hang())
         self.kill()
         try:
-            self.process.wait(5)
+            wait_end(self.process, 5)
         except subprocess.TimeoutExpired:
             report.append("it does not even end by SIGKILL")
         self._finish()
@@ -264,13 +279,24 @@ def kill_all(pids):
 
 def processes_of_sessions(sids):
     """(pid, name) of what lives in these Unix sessions."""
-    wanted = {str(sid) for sid in sids}
+    wanted = set(sids)
+    found = ((pid, status_of(pid)) for pid in all_pids() if sid_of(pid) in wanted)
     return [
-        (int(pid), status["Name"])
-        for pid, status in all_status()
-        if status.get("NSsid", "?").split()[0] in wanted
-        and status["State"][0] not in "ZX"
+        (pid, status["Name"])
+        for pid, status in found
+        if status and status["State"][0] not in "ZX"
     ]
+
+
+def all_pids():
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def sid_of(pid):
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def all_status():
@@ -279,11 +305,10 @@ def all_status():
     stat, environ and others block while their process is inside an exec that
     waits for FUSE.
     """
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            status = status_of(entry)
-            if status:
-                yield entry, status
+    for pid in all_pids():
+        status = status_of(pid)
+        if status:
+            yield pid, status
 
 
 def status_of(pid):

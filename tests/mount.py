@@ -253,7 +253,7 @@ class Mount:
             except AssertionError as e:
                 problems.append(str(e))
         try:
-            rc = self.process.wait(10 * SCALE)
+            rc = clients.wait_end(self.process, 10 * SCALE)
             if rc != 0:
                 problems.append(f"exit status {rc}")
         except subprocess.TimeoutExpired:
