@@ -56,7 +56,7 @@ class PostgresEngine(ServerEngine):
     def logins(self):
         """How often somebody has logged in to the database."""
         count = "select sessions from pg_stat_database where datname"
-        rows = self.server.sql(f"{count} = '{self.database}'", database="postgres")
+        rows = self.server.admin(f"{count} = '{self.database}'")
         return int(rows[0][0])
 
     def held(self, text):

@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from server import Server, quote
+from shell import Shell
 
 CONF = {
     "bind-address": "127.0.0.1",
@@ -16,6 +17,8 @@ CONF = {
     "default-time-zone": "+00:00",
     "event-scheduler": "OFF",
     "performance-schema": "ON",
+    "performance-schema-instrument": "transaction=ON",
+    "performance-schema-consumer-events-transactions-current": "ON",
     "general-log": "ON",
     "innodb-flush-method": "nosync",
     "innodb-flush-log-at-trx-commit": "0",
@@ -33,14 +36,16 @@ CONF = {
 SESSIONS = """
 SELECT p.id AS pid,
        CASE WHEN p.command <> 'Sleep' THEN 'active'
-            WHEN t.trx_id IS NOT NULL THEN 'idle in transaction'
+            WHEN t.state = 'ACTIVE' THEN 'idle in transaction'
             ELSE 'idle' END AS state,
        p.state AS wait_event, a.attr_value AS application_name, p.info AS query,
        p.user AS usename, p.db AS datname
 FROM information_schema.processlist p
 LEFT JOIN performance_schema.session_connect_attrs a
        ON a.processlist_id = p.id AND a.attr_name = 'program_name'
-LEFT JOIN information_schema.innodb_trx t ON t.trx_mysql_thread_id = p.id
+LEFT JOIN performance_schema.threads h ON h.processlist_id = p.id
+LEFT JOIN performance_schema.events_transactions_current t
+       ON t.thread_id = h.thread_id
 WHERE p.command <> 'Daemon'
   AND p.user NOT IN ('root', 'system user', 'unauthenticated user')
 """
@@ -145,8 +150,17 @@ class Mariadb(Server):
         if user == "root":
             how.append("--init-command=SET sql_log_off = 1")
         out = self.client("mariadb", *how, text=text, user=user)
-        lines = out.decode(errors="surrogateescape").split("\n")[:-1]
+        return self._rows(out.decode(errors="surrogateescape"))
+
+    @staticmethod
+    def _rows(text):
+        lines = text.split("\n")[:-1]
         return [tuple(field(v) for v in line.split("\t")) for line in lines]
+
+    def _open_shell(self):
+        quiet = "--init-command=SET sql_log_off = 1"
+        argv = [*self.shell_argv("mysql"), "--binary-mode", quiet]
+        return Shell(argv, {"PATH": os.environ["PATH"]})
 
     def dump(self, database, *options):
         """The database as SQL, with all that it has: bytes."""
@@ -154,24 +168,22 @@ class Mariadb(Server):
         return self.client("mariadb-dump", *everything, *options, database)
 
     def _add_user(self, login, password, options):
-        self.sql(
-            f"CREATE USER {name(login)} IDENTIFIED BY {literal(password)} {options}",
-            database="mysql",
+        self.admin(
+            f"CREATE USER {name(login)} IDENTIFIED BY {literal(password)} {options}"
         )
 
     def create_database(self, database, owner="app"):
         pattern = database.replace("_", r"\_")
-        self.sql(
+        self.admin(
             f"CREATE DATABASE {name(database)};"
-            f"GRANT ALL ON {name(pattern)}.* TO {name(owner)}",
-            database="mysql",
+            f"GRANT ALL ON {name(pattern)}.* TO {name(owner)}"
         )
         return database
 
     def drop_database(self, database):
         """Whoever still uses it."""
         self.end_sessions(f"datname = {literal(database)}")
-        self.sql(f"DROP DATABASE {name(database)}", database="mysql")
+        self.admin(f"DROP DATABASE {name(database)}")
 
     def spec(self, user="app", database="app", tcp=False, **fields):
         """A connection spec; fields replace or add, None removes."""
@@ -189,18 +201,16 @@ class Mariadb(Server):
 
     def activity(self, where="true"):
         """(pid, state, application_name, query) of connfs's sessions."""
-        return self.sql(
+        return self.admin(
             "SELECT pid, state, application_name, query"
-            f" FROM ({SESSIONS}) s WHERE {where} ORDER BY pid",
-            database="mysql",
+            f" FROM ({SESSIONS}) s WHERE {where} ORDER BY pid"
         )
 
     def running(self, text):
         """Pids of the sessions that run a statement which contains text."""
-        found = self.sql(
+        found = self.admin(
             "SELECT id FROM information_schema.processlist WHERE user <> 'root'"
-            f" AND locate(binary {literal(text)}, info) > 0 ORDER BY id",
-            database="mysql",
+            f" AND locate(binary {literal(text)}, info) > 0 ORDER BY id"
         )
         return [int(row[0]) for row in found]
 
@@ -208,7 +218,7 @@ class Mariadb(Server):
         """As an administrator does."""
         for row in self.activity(where):
             try:
-                self.sql(f"KILL {row[0]}", database="mysql")
+                self.admin(f"KILL {row[0]}")
             except RuntimeError as e:
                 if "Unknown thread id" not in str(e):
                     raise

@@ -29,7 +29,8 @@ class Server:
 
     Has a database "app" that belongs to the login "app". A kind of server says
     how it is installed, started and asked: NAME, STOP, _install(), _argv(),
-    _ready(), sql(), _add_user(), create_database(), spec() and activity().
+    _ready(), sql(), _open_shell(), _rows(), _add_user(), create_database(),
+    spec() and activity().
     """
 
     NAME = None
@@ -41,6 +42,7 @@ class Server:
         self.port = None
         self.process = None
         self.passwords = {}
+        self._shell = None
 
     @property
     def ca(self):
@@ -124,6 +126,14 @@ class Server:
             except subprocess.TimeoutExpired:
                 continue
         self.process = None
+        if self._shell:
+            self._shell.close()
+
+    def admin(self, text):
+        """sql() by the administrator, in no database of the tests."""
+        if not (self._shell and self._shell.running):
+            self._shell = self._open_shell()
+        return self._rows(self._shell.run(text))
 
     def stop(self):
         """Ends the server and removes its files. May be called again."""

@@ -19,8 +19,10 @@ import sqlite3
 import subprocess
 import sys
 
+from clients import wait_for
 from mariadb import Mariadb
 from server import USER, Server, quote
+from shell import Shell
 
 PG_BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
 
@@ -46,6 +48,34 @@ local all all scram-sha-256
 host  all all 127.0.0.1/32 scram-sha-256
 """
 
+# What a test may have left in its database besides the schema public.
+UNUSUAL = """
+SELECT sum(n) FROM (
+  SELECT count(*) AS n FROM pg_namespace
+    WHERE nspname !~ '^pg_' AND nspname NOT IN ('public', 'information_schema')
+  UNION ALL SELECT count(*) FROM pg_extension WHERE extname <> 'plpgsql'
+  UNION ALL SELECT count(*) FROM pg_largeobject_metadata
+  UNION ALL SELECT count(*) FROM pg_default_acl
+  UNION ALL SELECT count(*) FROM pg_event_trigger
+  UNION ALL SELECT count(*) FROM pg_publication
+  UNION ALL SELECT count(*) FROM pg_foreign_data_wrapper
+  UNION ALL SELECT count(*) FROM pg_language WHERE oid >= 16384
+    AND lanname <> 'plpgsql'
+  UNION ALL SELECT count(*) FROM pg_cast WHERE oid >= 16384
+  UNION ALL SELECT count(*) FROM pg_db_role_setting WHERE setdatabase =
+    (SELECT oid FROM pg_database WHERE datname = current_database())
+) AS kinds
+"""
+
+# As initdb makes it.
+EMPTY = """
+SET client_min_messages = warning;
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+COMMENT ON SCHEMA public IS 'standard public schema'
+"""
+
 
 class Postgres(Server):
     """One PostgreSQL server; conf: settings of postgresql.conf."""
@@ -53,6 +83,10 @@ class Postgres(Server):
     NAME = "PostgreSQL"
     CONF = PG_CONF
     STOP = signal.SIGINT
+
+    def __init__(self, **conf):
+        super().__init__(**conf)
+        self._spare = []  # empty databases of dropped names
 
     @property
     def host(self):
@@ -138,7 +172,15 @@ class Postgres(Server):
     def sql(self, text, database="app", user=USER):
         """Runs SQL beside connfs: the rows, as tuples of text."""
         out = self.psql("--csv", "-t", text=text, database=database, user=user)
-        return [tuple(row) for row in csv.reader(io.StringIO(out.decode(), ""))]
+        return self._rows(out.decode())
+
+    @staticmethod
+    def _rows(text):
+        return [tuple(row) for row in csv.reader(io.StringIO(text, ""))]
+
+    def _open_shell(self):
+        argv = self.psql_argv("--csv", "-t", database="postgres")
+        return Shell(argv, {"LANG": "C.UTF-8", "PGAPPNAME": "connfs-tests"})
 
     def copy_csv(self, query, database="app", user=USER):
         """What COPY (query) TO STDOUT (FORMAT csv, HEADER) gives, bytes."""
@@ -147,16 +189,35 @@ class Postgres(Server):
 
     def _add_user(self, name, password, options):
         login = '"' + name.replace('"', '""') + '"'
-        text = f"CREATE ROLE {login} LOGIN {options} PASSWORD {quote(password)}"
-        self.sql(text, database="postgres")
+        self.admin(f"CREATE ROLE {login} LOGIN {options} PASSWORD {quote(password)}")
 
     def create_database(self, name, owner="app"):
-        self.sql(f'CREATE DATABASE "{name}" OWNER "{owner}"', database="postgres")
+        if owner == "app" and self._spare:
+            self.admin(f'ALTER DATABASE "{self._spare.pop()}" RENAME TO "{name}"')
+        else:
+            self.admin(f'CREATE DATABASE "{name}" OWNER "{owner}"')
         return name
 
     def drop_database(self, name):
         """Whoever still uses it."""
-        self.sql(f'DROP DATABASE "{name}" WITH (FORCE)', database="postgres")
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname"
+        wait_for(lambda: not self.admin(f"{end} = {quote(name)}"), f"{name} is free")
+        if self._cleared(name):
+            self._spare.append(name)
+        else:
+            self.admin(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _cleared(self, name):
+        """Makes a database as good as new, which is quicker than a new one;
+        False: there is something in it that would not go."""
+        owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname"
+        if self.admin(f"{owner} = {quote(name)}") != [("app",)]:
+            return False
+        usual = self.admin(f'\\connect "{name}"\n{UNUSUAL}') == [("0",)]
+        if usual:
+            self.admin(EMPTY)
+        self.admin("\\connect postgres\n")
+        return usual
 
     def spec(self, user="app", database="app", tcp=False, **fields):
         """A connection spec; fields replace or add, None removes."""
@@ -174,11 +235,10 @@ class Postgres(Server):
 
     def activity(self, where="true"):
         """(pid, state, application_name, query) of connfs's sessions."""
-        return self.sql(
+        return self.admin(
             "SELECT pid, state, application_name, query FROM pg_stat_activity"
             " WHERE backend_type = 'client backend'"
-            f" AND application_name <> 'connfs-tests' AND ({where}) ORDER BY pid",
-            database="postgres",
+            f" AND application_name <> 'connfs-tests' AND ({where}) ORDER BY pid"
         )
 
     def running(self, text):
@@ -191,7 +251,7 @@ class Postgres(Server):
     def end_sessions(self, where="true"):
         """As an administrator does."""
         for row in self.activity(where):
-            self.sql(f"SELECT pg_terminate_backend({row[0]})", database="postgres")
+            self.admin(f"SELECT pg_terminate_backend({row[0]})")
 
 
 class Sqlite:
@@ -239,7 +299,7 @@ def main(argv):
         postgres.start()
         mariadb.start()
         # They look at the server itself, too.
-        mariadb.sql("GRANT ALL ON *.* TO app", database="mysql")
+        mariadb.admin("GRANT ALL ON *.* TO app")
         env = {
             **os.environ,
             **environment("PG", postgres, HOST=postgres.host),
