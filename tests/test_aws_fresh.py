@@ -219,11 +219,12 @@ def test_a_role_that_is_denied_and_allowed_again(mount, aws, login):
     for conn in ["db", "other"]:
         wait_for(lambda c=conn: status(m, c)["state"] == "failed", "it is over", 20)
     failed = status(m)
+    other = status(m, "other")
     refused = m.sh(WRITE, "other", shell="bash")
     asked = aws.count("AssumeRole", ok=False)
     aws.denied.clear()
 
-    for seen in [expiring, failed, status(m, "other")]:
+    for seen in [expiring, failed, other]:
         assert "sts:AssumeRole" in seen["error"]
     assert expiring["expires_at"] == first["expires_at"] == first["keys_expire_at"]
     assert failed["error"].startswith("the AWS keys expired at 20")
