@@ -21,6 +21,19 @@
 struct db;
 struct err;
 
+/*
+ * Steps of db_open(), in this order; those that an engine does not have are
+ * left out. Another try begins with DB_DIALLED again. A db_reset() that logs in
+ * anew has the last one. detail is one line of UTF-8 without a secret, lent for
+ * the call.
+ */
+enum db_step {
+	DB_DIALLED,  /* "10.0.0.3 port 5432", "socket /run/mysqld/..", a file */
+	DB_SECURED,  /* "TLSv1.3, verify-full: chain and name verified" */
+	DB_PLAIN,    /* goes on without TLS, by TCP: the sslmode */
+	DB_ADMITTED, /* the login itself is done: the user; "": there is none */
+};
+
 /* Borrowed for the length of the call; drivers copy what they keep. */
 struct db_params {
 	const char *host;         /* name, address, socket directory, or file */
@@ -46,20 +59,34 @@ struct db_params {
 				       * lower case hex digits; null: none */
 	const char *init_sql; /* run after login and reset; null: none */
 	bool read_only;
+	/* Tells of each step of a login as it is done; null: nobody asks. */
+	void (*on_step)(void *arg, enum db_step step, const char *detail);
+	void *step_arg;
 	unsigned connect_timeout_ms;   /* 0: none */
 	unsigned statement_timeout_ms; /* 0: none */
 	size_t max_row; /* bytes of one row; a larger one fails with EFBIG */
+};
+
+/* What the text of a column's values is. */
+enum db_shape {
+	DB_SHAPE_TEXT,
+	DB_SHAPE_NUMBER, /* digits; NaN and Infinity may stand among them */
+	DB_SHAPE_BOOL,   /* t and f */
+	DB_SHAPE_JSON,
+	DB_SHAPE_VARIES, /* numbers and text: see db_cell.is_number */
 };
 
 struct db_column {
 	const char *name;
 	const char *type; /* the engine's own name: int4, varchar, INTEGER */
 	bool plain; /* its text never needs quoting in CSV: numbers, booleans */
+	enum db_shape shape;
 };
 
 struct db_cell {
 	const char *data; /* null: SQL NULL; not null-terminated */
 	size_t len;       /* bytes */
+	bool is_number;   /* of a column that DB_SHAPE_VARIES */
 };
 
 /* What the server said of a failure. Strings may be null, all are UTF-8. */

@@ -225,8 +225,13 @@ static int send_rows(struct fake_play *p, const struct shape *shape)
 
 static int play_one(struct fake_play *p)
 {
-	const struct db_column col = {"?column?", "int4", true};
-	const struct db_cell cell = {"1", 1};
+	const struct db_column col = {
+		.name = "?column?",
+		.type = "int4",
+		.plain = true,
+		.shape = DB_SHAPE_NUMBER,
+	};
+	const struct db_cell cell = {.data = "1", .len = 1};
 	int rc = p->sink->begin(p->arg, &col, 1, p->err);
 
 	if (rc == 0)
@@ -261,7 +266,7 @@ static int play_rows(struct fake_play *p)
 static int send_cell(struct fake_play *p, const char *column, const char *data,
 		     size_t len)
 {
-	const struct db_column col = {column, "text", false};
+	const struct db_column col = {.name = column, .type = "text"};
 	const struct db_cell cell = {.data = data, .len = len};
 	int rc = p->sink->begin(p->arg, &col, 1, p->err);
 

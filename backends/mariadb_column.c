@@ -120,6 +120,33 @@ static bool is_integer(enum enum_field_types type)
 	       type == MYSQL_TYPE_LONGLONG;
 }
 
+/*
+ * Of MySQL's JSON, and of MariaDB's, which is a text that has this name. What
+ * it stores is UTF-8 and is not shown in hex.
+ */
+static bool is_json(const MYSQL_FIELD *field, const char *type)
+{
+	return field->type == MYSQL_TYPE_JSON ||
+	       (field->charsetnr != BINARY_CHARSET &&
+		strcmp(type, "json") == 0);
+}
+
+static enum db_shape shape_of(const MYSQL_FIELD *field, const char *type)
+{
+	switch (field->type) {
+	case MYSQL_TYPE_FLOAT:
+	case MYSQL_TYPE_DOUBLE:
+	case MYSQL_TYPE_DECIMAL:
+	case MYSQL_TYPE_NEWDECIMAL:
+	case MYSQL_TYPE_YEAR:
+		return DB_SHAPE_NUMBER;
+	default:
+		if (is_integer(field->type))
+			return DB_SHAPE_NUMBER;
+		return is_json(field, type) ? DB_SHAPE_JSON : DB_SHAPE_TEXT;
+	}
+}
+
 static enum my_form form_of(const MYSQL_FIELD *field, bool is_string)
 {
 	if (field->type == MYSQL_TYPE_DOUBLE)
@@ -156,6 +183,7 @@ enum my_form my_column_describe(struct db_column *col, const MYSQL_FIELD *field,
 	}
 	if (col->type == NULL)
 		col->type = string_name(field);
+	col->shape = shape_of(field, col->type);
 	return form_of(field, is_string);
 }
 

@@ -20,6 +20,7 @@
 #include "backends/mariadb_pvio.h"
 #include "backends/mariadb_tls.h"
 #include "backends/mariadb_wait.h"
+#include "backends/steps.h"
 #include "common/err.h"
 #include "common/secret.h"
 #include "common/utf8.h"
@@ -62,9 +63,19 @@ enum {
 	"; RDS and Aurora need https://truststore.pki.rds.amazonaws." \
 	"com/global/global-bundle.pem as ca_cert"
 
+/* What is dialled. */
+struct peer {
+	const char *address; /* of TCP; null: the socket at path */
+	unsigned port;
+	const char *path;
+};
+
 struct login {
 	const struct db_params *params;
+	const struct peer *peer; /* null: it is dialled already */
 	struct err *err;
+	bool told_dialled;
+	bool told_tls;
 	bool refused;             /* by us: err says why */
 	char method[METHOD_SIZE]; /* what the server asked for */
 };
@@ -82,6 +93,36 @@ static void clear_environment(void)
 					       "LIBMYSQL_"};
 
 	environment_clear(prefixes, sizeof(prefixes) / sizeof(prefixes[0]));
+}
+
+static void tell_dialled(void)
+{
+	struct login *login = current;
+
+	if (login == NULL || login->peer == NULL || login->told_dialled)
+		return;
+	login->told_dialled = true;
+	if (login->peer->address != NULL)
+		step_dialled(login->params, login->peer->address,
+			     login->peer->port);
+	else
+		step_dialled_socket(login->params, login->peer->path);
+}
+
+/* my_tls_check(), and what it has found. */
+static int check_tls(struct login *login, const MYSQL *mysql)
+{
+	int rc = my_tls_check(mysql, login->params, login->err);
+	struct step_tls tls;
+
+	if (rc < 0 || login->peer == NULL || login->told_tls)
+		return rc;
+	login->told_tls = true;
+	if (my_tls_describe(mysql, login->params, &tls))
+		step_secured(login->params, &tls);
+	else if (login->peer->address != NULL)
+		step_plain(login->params);
+	return 0;
 }
 
 static int refuse(struct login *login, MYSQL *mysql)
@@ -136,6 +177,7 @@ static int first_method(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
 
 	if (login == NULL)
 		return CR_ERROR;
+	tell_dialled();
 	/* TLS waits in read() otherwise, and not in my_wait_io(). */
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -145,7 +187,7 @@ static int first_method(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
 		return CR_ERROR;
 	if (n < 0 && mysql->net.read_pos[0] != PACKET_SWITCH)
 		return CR_ERROR;
-	if (my_tls_check(mysql, login->params, login->err) < 0)
+	if (check_tls(login, mysql) < 0)
 		return refuse(login, mysql);
 	if (n >= 0)
 		return packet[0] == PACKET_OK ? CR_OK_HANDSHAKE_COMPLETE
@@ -370,19 +412,16 @@ static void wipe_password(MYSQL *mysql)
 		secret_wipe(mysql->net.buff, mysql->net.max_packet);
 }
 
-/* What is dialled. */
-struct peer {
-	const char *address; /* of TCP; null: the socket at path */
-	unsigned port;
-	const char *path;
-};
-
 static int connect_to(MYSQL *mysql, const struct db_params *params,
 		      const struct peer *peer, uint64_t deadline,
 		      struct err *err)
 {
-	struct login login = {.params = params, .err = err};
-	struct my_wait wait = {.mysql = mysql, .deadline = deadline};
+	struct login login = {.params = params, .peer = peer, .err = err};
+	struct my_wait wait = {
+		.mysql = mysql,
+		.deadline = deadline,
+		.on_dialled = tell_dialled,
+	};
 	struct my_wait *former = my_wait_set(&wait);
 	int rc = 0;
 
@@ -391,6 +430,11 @@ static int connect_to(MYSQL *mysql, const struct db_params *params,
 			       params->database, peer->port, peer->path,
 			       CLIENT_REMEMBER_OPTIONS) == NULL)
 		rc = login_error(mysql, &login, &wait, err);
+	/* A server that knows of no methods was not asked to name one. */
+	if (rc == 0)
+		rc = check_tls(&login, mysql);
+	if (rc == 0)
+		step_admitted(params);
 	current = NULL;
 	(void)my_wait_set(former);
 	return rc;
@@ -410,9 +454,6 @@ static int log_in(MYSQL **out, const struct db_params *params,
 	rc = set_options(mysql, params, err);
 	if (rc == 0)
 		rc = connect_to(mysql, params, peer, deadline, err);
-	/* A server that knows of no methods was not asked to name one. */
-	if (rc == 0)
-		rc = my_tls_check(mysql, params, err);
 	wipe_password(mysql);
 	if (rc < 0) {
 		mysql_close(mysql);
@@ -483,6 +524,8 @@ int my_connect_again(MYSQL *mysql, const struct db_params *params,
 		rc = login_error(mysql, &login, &wait, err);
 	else
 		wipe_password(mysql);
+	if (rc == 0)
+		step_admitted(params);
 	current = NULL;
 	(void)my_wait_set(former);
 	return rc;

@@ -11,6 +11,7 @@
 
 #include "backends/db.h"
 #include "backends/mariadb_pvio.h"
+#include "backends/steps.h"
 #include "common/err.h"
 
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
@@ -156,4 +157,21 @@ int my_tls_check(const MYSQL *mysql, const struct db_params *params,
 	rc = check_certificate(ssl, cert, mode, params, err);
 	X509_free(cert);
 	return rc;
+}
+
+bool my_tls_describe(const MYSQL *mysql, const struct db_params *params,
+		     struct step_tls *out)
+{
+	const MARIADB_PVIO *pvio = mysql->net.pvio;
+	enum mode mode = mode_of(params);
+
+	if (mode == DISABLE || pvio == NULL || pvio->ctls == NULL)
+		return false;
+	*out = (struct step_tls){
+		.version = SSL_get_version(pvio->ctls->ssl),
+		.chain = mode >= VERIFY_CA,
+		.name = mode >= VERIFY_FULL,
+		.fingerprint = params->tls_fingerprint != NULL,
+	};
+	return true;
 }

@@ -8,9 +8,11 @@
 #define CONNFS_BACKENDS_MARIADB_TLS_H
 
 #include <mysql.h>
+#include <stdbool.h>
 
 struct db_params;
 struct err;
+struct step_tls;
 
 /*
  * Before the connection is made. 0, -EINVAL for an sslmode not known, -EACCES
@@ -25,5 +27,9 @@ int my_tls_set_options(MYSQL *mysql, const struct db_params *params,
  */
 int my_tls_check(const MYSQL *mysql, const struct db_params *params,
 		 struct err *err);
+
+/* Of one that passed the check: false when it has no TLS. */
+bool my_tls_describe(const MYSQL *mysql, const struct db_params *params,
+		     struct step_tls *out);
 
 #endif

@@ -42,12 +42,21 @@ static bool has_failed(struct my_wait *wait, int fd)
 	return wait->connect_errno != 0;
 }
 
+static void tell_dialled(const struct my_wait *wait)
+{
+	if (wait != NULL && wait->on_dialled != NULL)
+		wait->on_dialled();
+}
+
 int my_wait_io(my_socket fd, my_bool is_read, int timeout)
 {
 	struct my_wait *wait = current;
 	struct pollfd pfd = {.fd = fd, .events = events(wait, is_read)};
 	int ms, n;
 
+	/* What connects at once is waited for at the server's first words. */
+	if (wait != NULL && wait->mysql->net.pvio != NULL)
+		tell_dialled(wait);
 	for (;;) {
 		ms = -1;
 		if (wait != NULL && wait->deadline != 0)
@@ -55,9 +64,12 @@ int my_wait_io(my_socket fd, my_bool is_read, int timeout)
 		else if (wait != NULL && wait->sink != NULL)
 			ms = wait->sink->idle(wait->arg);
 		n = poll(&pfd, 1, ms);
-		if (n > 0)
-			return (pfd.revents & POLLERR) == 0 ||
-			       !has_failed(wait, fd);
+		if (n > 0 && (pfd.revents & POLLERR) != 0)
+			return !has_failed(wait, fd);
+		if (n > 0) {
+			tell_dialled(wait);
+			return 1;
+		}
 		if (n < 0 && errno != EINTR)
 			return 0;
 		if (wait != NULL && wait->deadline != 0 &&

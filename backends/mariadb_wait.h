@@ -20,6 +20,8 @@ struct my_wait {
 	uint64_t deadline; /* clock_mono_ms(), 0: none */
 	bool timed_out;    /* a wait ended with the deadline */
 	int connect_errno; /* why there is no connection; 0: not known */
+	/* Called when there is one, maybe often; null: nobody asks. */
+	void (*on_dialled)(void);
 };
 
 /*

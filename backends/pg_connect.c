@@ -3,9 +3,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +16,7 @@
 #include "backends/environment.h"
 #include "backends/pg_rows.h"
 #include "backends/sqlstate.h"
+#include "backends/steps.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -284,10 +287,73 @@ static void ignore_notice(void *arg, const PGresult *res)
 {
 }
 
-static int wait_login(PGconn *conn, uint64_t deadline, struct err *err)
+/* How far a login has got, as it has been told. */
+enum progress { NOWHERE, DIALLED, SECURED, PLAIN };
+
+static void tell_dialled(const PGconn *conn, const struct db_params *params)
+{
+	const char *host = PQhost(conn);
+	char path[PATH_MAX];
+
+	if (*host != '/') {
+		step_dialled(params, PQhostaddr(conn),
+			     (unsigned)strtoul(PQport(conn), NULL, 10));
+		return;
+	}
+	(void)snprintf(path, sizeof(path), "%s/.s.PGSQL.%s", host,
+		       PQport(conn));
+	step_dialled_socket(params, path);
+}
+
+/* libpq believes whom ca_cert names as soon as there is one. */
+static void tell_secured(PGconn *conn, const struct db_params *params)
+{
+	const char *version = PQsslAttribute(conn, "protocol");
+	const char *mode = params->sslmode ? params->sslmode : "prefer";
+	const struct step_tls tls = {
+		.version = version != NULL ? version : "TLS",
+		.chain = params->ca_cert != NULL ||
+			 strncmp(mode, "verify-", 7) == 0,
+		.name = strcmp(mode, "verify-full") == 0,
+	};
+
+	step_secured(params, &tls);
+}
+
+/*
+ * Looks at what libpq has come to. Where TLS is preferred, or allowed, it may
+ * begin anew without it, or with it.
+ */
+static enum progress follow(PGconn *conn, const struct db_params *params,
+			    enum progress told)
+{
+	ConnStatusType status = PQstatus(conn);
+	bool tls = PQsslInUse(conn) != 0;
+
+	if (status == CONNECTION_NEEDED || status == CONNECTION_STARTED)
+		return NOWHERE;
+	if (status == CONNECTION_MADE && told == NOWHERE) {
+		tell_dialled(conn, params);
+		told = DIALLED;
+	}
+	if (status == CONNECTION_MADE && told == DIALLED && tls) {
+		tell_secured(conn, params);
+		told = SECURED;
+	}
+	if (status == CONNECTION_AWAITING_RESPONSE && told == DIALLED) {
+		if (*PQhost(conn) != '/')
+			step_plain(params);
+		told = PLAIN;
+	}
+	return told;
+}
+
+static int wait_login(PGconn *conn, const struct db_params *params,
+		      uint64_t deadline, struct err *err)
 {
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 	const struct pg_rows rows = {.conn = conn};
+	enum progress told = follow(conn, params, NOWHERE);
 
 	while (next != PGRES_POLLING_OK) {
 		struct pollfd pfd = {.fd = PQsocket(conn)};
@@ -308,6 +374,7 @@ static int wait_login(PGconn *conn, uint64_t deadline, struct err *err)
 		}
 		next = PQconnectPoll(conn);
 		pg_rows_wipe_scram(conn);
+		told = follow(conn, params, told);
 	}
 	return 0;
 }
@@ -316,7 +383,7 @@ static int wait_login(PGconn *conn, uint64_t deadline, struct err *err)
 struct attempt {
 	PGconn **out;
 	const struct keywords *k; /* all but what is added here */
-	const char *password;
+	const struct db_params *params;
 };
 
 static PGconn *start(struct keywords k, const char *password)
@@ -339,19 +406,20 @@ static int log_in(const struct attempt *a, const char *address,
 	int rc;
 
 	set(&k, "hostaddr", address);
-	conn = start(k, a->password);
+	conn = start(k, a->params->password);
 	if (conn == NULL)
 		return err_set(err, ENOMEM, "out of memory");
 	(void)PQsetNoticeReceiver(conn, ignore_notice, NULL);
 	if (PQstatus(conn) == CONNECTION_BAD)
 		rc = login_error(conn, err);
 	else
-		rc = wait_login(conn, deadline, err);
+		rc = wait_login(conn, a->params, deadline, err);
 	pg_rows_wipe_password(conn);
 	if (rc < 0) {
 		PQfinish(conn);
 		return rc;
 	}
+	step_admitted(a->params);
 	*a->out = conn;
 	return 0;
 }
@@ -450,7 +518,7 @@ int pg_connect(PGconn **out, const struct pg_flavour *flavour,
 	struct attempt attempt = {
 		.out = out,
 		.k = &k,
-		.password = params->password,
+		.params = params,
 	};
 	char app_name[PG_APP_NAME_SIZE];
 	char options[OPTIONS_MAX];

@@ -104,6 +104,7 @@ static void describe(struct db_column *col, char type_text[TYPE_SIZE],
 
 	col->name = PQfname(res, i);
 	col->plain = type != NULL && type->plain;
+	col->shape = pg_type_shape(oid);
 	col->type = type_text;
 	if (type != NULL)
 		col->type = type->name;

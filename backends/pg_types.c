@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "backends/pg_types.h"
 
+#include <catalog/pg_type_d.h>
 #include <stddef.h>
 
 /*
@@ -191,4 +192,25 @@ const struct pg_type *pg_type_find(uint32_t oid)
 			high = middle;
 	}
 	return NULL;
+}
+
+enum db_shape pg_type_shape(uint32_t oid)
+{
+	switch (oid) {
+	case INT2OID:
+	case INT4OID:
+	case INT8OID:
+	case OIDOID:
+	case FLOAT4OID:
+	case FLOAT8OID:
+	case NUMERICOID:
+		return DB_SHAPE_NUMBER;
+	case BOOLOID:
+		return DB_SHAPE_BOOL;
+	case JSONOID:
+	case JSONBOID:
+		return DB_SHAPE_JSON;
+	default:
+		return DB_SHAPE_TEXT;
+	}
 }

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backends/db.h"
+
 struct pg_type {
 	const char *name; /* pg_type.typname; an array is "int4[]" */
 	uint32_t oid;
@@ -14,5 +16,8 @@ struct pg_type {
 
 /* Null for a type that is not built in. */
 const struct pg_type *pg_type_find(uint32_t oid);
+
+/* Of any type: text, where it is not known to be something else. */
+enum db_shape pg_type_shape(uint32_t oid);
 
 #endif

@@ -24,6 +24,7 @@
 #include "backends/sqlite_error.h"
 #include "backends/sqlite_guard.h"
 #include "backends/sqlite_row.h"
+#include "backends/steps.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
@@ -173,6 +174,7 @@ static int connect(struct session *s, const char *name,
 				    NULL, NULL, NULL);
 	if (code != SQLITE_OK)
 		return refuse_open(s, params->host, code, err);
+	step_opened(params);
 	sqlite3_progress_handler(s->conn, PROGRESS_STEPS, on_progress, s);
 	if (params->init_sql == NULL)
 		return 0;

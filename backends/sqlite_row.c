@@ -81,6 +81,9 @@ static int set_column(struct sqlite_row *row, int i)
 		col->type = type_name(sqlite3_column_type(row->stmt, i));
 	/* Any value may stand in any column, whatever its declared type. */
 	col->plain = false;
+	/* A number is JSON as it is, so in such a column they need no mark. */
+	col->shape = sqlite3_stricmp(col->type, "JSON") == 0 ? DB_SHAPE_JSON
+							     : DB_SHAPE_VARIES;
 	return col->name != NULL ? 0 : -ENOMEM;
 }
 
@@ -221,14 +224,18 @@ static int lend(struct sqlite_row *row, size_t i, struct err *err)
 	sqlite3_value *value = sqlite3_column_value(row->stmt, (int)i);
 	struct db_cell *cell = &row->cells[i];
 	char *number = row->memory[i].number;
+	bool varies = row->cols[i].shape == DB_SHAPE_VARIES;
 
+	cell->is_number = false;
 	switch (sqlite3_value_type(value)) {
 	case SQLITE_INTEGER:
+		cell->is_number = varies;
 		cell->data = number;
 		cell->len =
 			sqlite_put_integer(number, sqlite3_value_int64(value));
 		return 0;
 	case SQLITE_FLOAT:
+		cell->is_number = varies;
 		cell->data = number;
 		cell->len =
 			sqlite_put_real(number, sqlite3_value_double(value));

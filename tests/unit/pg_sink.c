@@ -22,13 +22,20 @@ void check_int(const char *file, int line, const char *what, long got,
 static int take_begin(void *arg, const struct db_column *cols, size_t n_cols,
 		      struct err *err)
 {
+	static const char letters[] = {
+		[DB_SHAPE_TEXT] = 't',   [DB_SHAPE_NUMBER] = 'n',
+		[DB_SHAPE_BOOL] = 'b',   [DB_SHAPE_JSON] = 'j',
+		[DB_SHAPE_VARIES] = 'v',
+	};
 	struct seen *seen = arg;
 
 	seen->n_begins++;
 	seen->n_cols = n_cols;
-	for (size_t i = 0; i < n_cols; i++)
+	for (size_t i = 0; i < n_cols; i++) {
 		buf_printf(&seen->cols, "%s:%s%s ", cols[i].name, cols[i].type,
 			   cols[i].plain ? "+" : "");
+		buf_putc(&seen->shapes, letters[cols[i].shape]);
+	}
 	return 0;
 }
 
@@ -50,9 +57,12 @@ static int take_row(void *arg, const struct db_cell *cells, struct err *err)
 			buf_puts(&seen->rows, "<null>");
 		else
 			buf_put(&seen->rows, cells[i].data, cells[i].len);
+		buf_putc(&seen->numbers, cells[i].is_number ? '+' : '-');
 	}
-	if (!seen->count_only)
+	if (!seen->count_only) {
 		buf_putc(&seen->rows, '\n');
+		buf_putc(&seen->numbers, '\n');
+	}
 	if (seen->on_row != NULL)
 		seen->on_row(seen->on_row_arg, seen->n_rows);
 	return 0;
@@ -120,7 +130,9 @@ void seen_init(struct seen *seen)
 {
 	*seen = (struct seen){.idle_ms = -1};
 	buf_init(&seen->cols, SEEN_MAX);
+	buf_init(&seen->shapes, SEEN_MAX);
 	buf_init(&seen->rows, SEEN_MAX);
+	buf_init(&seen->numbers, SEEN_MAX);
 	buf_init(&seen->notices, SEEN_MAX);
 	buf_init(&seen->tag, SEEN_MAX);
 	buf_init(&seen->failure, SEEN_MAX);
@@ -129,7 +141,9 @@ void seen_init(struct seen *seen)
 void seen_finish(struct seen *seen)
 {
 	buf_finish(&seen->cols);
+	buf_finish(&seen->shapes);
 	buf_finish(&seen->rows);
+	buf_finish(&seen->numbers);
 	buf_finish(&seen->notices);
 	buf_finish(&seen->tag);
 	buf_finish(&seen->failure);
@@ -144,7 +158,9 @@ int run_sql_args(struct db *db, struct seen *seen, const char *sql,
 		 const struct db_args *args)
 {
 	buf_reset(&seen->cols);
+	buf_reset(&seen->shapes);
 	buf_reset(&seen->rows);
+	buf_reset(&seen->numbers);
 	buf_reset(&seen->notices);
 	buf_reset(&seen->tag);
 	buf_reset(&seen->failure);

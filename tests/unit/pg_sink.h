@@ -20,7 +20,9 @@ void check_int(const char *file, int line, const char *what, long got,
 
 struct seen {
 	struct buf cols;    /* "a:int4+ b:text ", + for plain */
+	struct buf shapes;  /* a letter for each column: tnbjv */
 	struct buf rows;    /* "1|<null>\n"; of COPY the bytes */
+	struct buf numbers; /* "+-\n", + for cells that are numbers */
 	struct buf notices; /* one a line */
 	struct buf tag;     /* "SELECT 2/2"; -1 where it does not apply */
 	struct buf failure; /* "ERROR 42601 message", detail and hint by / */

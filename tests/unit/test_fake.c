@@ -63,6 +63,22 @@ static void test_statements(void)
 	db_close(db);
 }
 
+static void test_shapes(void)
+{
+	struct db *db = open_fake();
+	struct seen seen;
+
+	seen_init(&seen);
+	CHECK_INT(run_sql(db, &seen, "one"), 0);
+	CHECK_TEXT(buf_cstr(&seen.shapes), "n");
+	CHECK_INT(run_sql(db, &seen, "rows 1 cols 2"), 0);
+	CHECK_TEXT(buf_cstr(&seen.shapes), "tt");
+	CHECK_INT(run_sql(db, &seen, "cell 4"), 0);
+	CHECK_TEXT(buf_cstr(&seen.shapes), "t");
+	seen_finish(&seen);
+	db_close(db);
+}
+
 static void test_transactions(void)
 {
 	struct db *db = open_fake();
@@ -310,6 +326,7 @@ int main(void)
 	test_sqlstates();
 	test_unknown_backend();
 	test_statements();
+	test_shapes();
 	test_transactions();
 	test_logins_are_counted();
 	test_notice_and_failure();

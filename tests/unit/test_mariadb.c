@@ -381,6 +381,37 @@ static void test_doubles_are_in_postgres_form(void)
 	client_close(&c);
 }
 
+/* What is written without quotes in JSON, and what is embedded there. */
+static void test_shapes(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "create temporary table s (t tinyint, "
+			  "b bool, s smallint unsigned, m mediumint zerofill, "
+			  "i int, l bigint unsigned, n decimal(40, 10), "
+			  "f float, d double(10, 2), y year, j json)"),
+		  0);
+	CHECK_INT(run(&c, "select * from s"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.shapes), "nnnnnnnnnnj");
+	CHECK_INT(run(&c,
+		      "create or replace temporary table s (b bit(9), "
+		      "d date, t time, dt datetime, ts timestamp, "
+		      "c char(9), v varchar(9), x varbinary(9), l longtext, "
+		      "lb longblob, e enum('1', '2'), st set('1', '2'), "
+		      "g geometry, u uuid, i inet6)"),
+		  0);
+	CHECK_INT(run(&c, "select * from s"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.shapes), "ttttttttttttttt");
+	CHECK_INT(run(&c, "select 1, true, 1.5, 1e0, null, '1', x'31', "
+			  "json_object('a', 1), json_extract('[1]', '$[0]'), "
+			  "json_value('[1]', '$[0]'), "
+			  "cast(json_array() as char), "
+			  "cast(json_array() as binary)"),
+		  0);
+	CHECK_TEXT(buf_cstr(&c.seen.shapes), "nnnntttjjttt");
+	client_close(&c);
+}
+
 static void test_all(void)
 {
 	test_rows_types_and_nulls();
@@ -399,6 +430,7 @@ static void test_all(void)
 	test_over_tls();
 	test_statement_that_the_server_cannot_take();
 	test_doubles_are_in_postgres_form();
+	test_shapes();
 	statement_cases(&words);
 }
 

@@ -210,18 +210,22 @@ static void check_same(struct client *c, const char *what)
 {
 	char sql[2048];
 	char *cols;
+	char *shapes;
 	char *rows;
 
 	(void)snprintf(sql, sizeof(sql), "select %s", what);
 	CHECK_INT(run(c, sql), 0);
 	cols = strdup(buf_cstr(&c->seen.cols));
+	shapes = strdup(buf_cstr(&c->seen.shapes));
 	rows = strdup(buf_cstr(&c->seen.rows));
 	(void)snprintf(sql, sizeof(sql), "select %s where ? = 1", what);
 	CHECK_INT(run_one(c, sql, value(DB_NUMBER, "1")), 0);
 	CHECK_TEXT(buf_cstr(&c->seen.cols), cols);
+	CHECK_TEXT(buf_cstr(&c->seen.shapes), shapes);
 	CHECK_TEXT(buf_cstr(&c->seen.rows), rows);
 	CHECK(c->seen.n_rows > 0);
 	free(cols);
+	free(shapes);
 	free(rows);
 }
 

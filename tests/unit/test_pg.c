@@ -154,6 +154,34 @@ static void test_timestamptz_is_not_plain(void)
 	client_close(&c);
 }
 
+/* What is written without quotes in JSON, and what is embedded there. */
+static void test_shapes(void)
+{
+	struct client c = client_open();
+
+	CHECK_INT(run(&c, "create domain pg_temp.small as int2"), 0);
+	CHECK_INT(run(&c, "create domain pg_temp.doc as jsonb"), 0);
+	CHECK_INT(run(&c,
+		      "select 1::int2, 1::int4, 1::int8, 1::oid, 1::float4, "
+		      "1::float8, 1::numeric, 1::pg_temp.small, "
+		      "true, '1'::json, '1'::jsonb, '1'::pg_temp.doc"),
+		  0);
+	CHECK_TEXT(buf_cstr(&c.seen.shapes), "nnnnnnnnbjjj");
+	CHECK_INT(run(&c, "select 1::money, '1'::xid, '1'::cid, '1'::xid8, "
+			  "'{1}'::int4[], '{}'::json[], '1'::text, "
+			  "'1'::varchar, '1'::char(1), '1'::\"char\", null, "
+			  "'1'::bytea, '1'::bit, '1'::interval, "
+			  "'2020-01-01'::date, now(), '$'::jsonpath, "
+			  "'[1,2)'::int4range, '1'::regclass, row(1), "
+			  "'<a/>'::xml, gen_random_uuid(), '::1'::inet"),
+		  0);
+	CHECK_TEXT(buf_cstr(&c.seen.shapes), "ttttttttttttttttttttttt");
+	CHECK_INT(run(&c, "create type pg_temp.digit as enum ('1')"), 0);
+	CHECK_INT(run(&c, "select '1'::pg_temp.digit"), 0);
+	CHECK_TEXT(buf_cstr(&c.seen.shapes), "t");
+	client_close(&c);
+}
+
 static void test_error_has_its_fields_and_place(void)
 {
 	struct client c = client_open();
@@ -291,6 +319,7 @@ static void test_all(void)
 	test_types_are_those_of_the_catalog();
 	test_type_that_is_not_built_in();
 	test_timestamptz_is_not_plain();
+	test_shapes();
 	test_error_has_its_fields_and_place();
 	test_error_after_rows();
 	test_error_at_commit();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Numbers as text: integers as printf has them, doubles as the shortest digits
- * that read back to the same number, in PostgreSQL's form.
+ * that read back to the same number, in PostgreSQL's form. And which cells are
+ * numbers.
  *
  *     test_sqlite_row [ROUNDS]
  */
@@ -10,6 +11,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "common/err.h"
 #include "tests/unit/check.h"
 
 enum { DEFAULT_ROUNDS = 30000 };
@@ -130,10 +132,80 @@ static void check_integer(int64_t value)
 	CHECK_TEXT(got, want);
 }
 
+/* Runs sql, which finds nothing. */
+static void run(sqlite3 *db, const char *sql)
+{
+	CHECK(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+}
+
+/*
+ * The rows that sql finds: shapes of the columns, j for JSON and v for those
+ * that vary; of each row, + for cells that are numbers.
+ */
+static void check_shapes(sqlite3 *db, const char *sql, const char *shapes,
+			 const char *const *rows)
+{
+	struct err err = {0};
+	struct sqlite_row row;
+	sqlite3_stmt *stmt;
+	int rc;
+
+	CHECK(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK);
+	rc = sqlite3_step(stmt);
+	CHECK(sqlite_row_init(&row, stmt, 1000, &err) == 0);
+	CHECK(row.n_cols == strlen(shapes));
+	for (size_t i = 0; i < row.n_cols; i++)
+		CHECK(row.cols[i].shape ==
+		      (shapes[i] == 'j' ? DB_SHAPE_JSON : DB_SHAPE_VARIES));
+	for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt), rows++) {
+		CHECK(sqlite_row_fetch(&row, &err) == 0);
+		CHECK(*rows != NULL);
+		for (size_t i = 0; i < row.n_cols; i++)
+			CHECK(row.cells[i].is_number == ((*rows)[i] == '+'));
+	}
+	CHECK(rc == SQLITE_DONE && *rows == NULL);
+	sqlite_row_finish(&row);
+	CHECK(sqlite3_finalize(stmt) == SQLITE_OK);
+}
+
+/*
+ * Declared types mean little, but for JSON: what stands there is JSON or not,
+ * be it a number or text.
+ */
+static void test_shapes(void)
+{
+	sqlite3 *db;
+
+	CHECK(sqlite3_open(":memory:", &db) == SQLITE_OK);
+	run(db, "create table t (i integer, s text, n, b boolean, j json, "
+		"k Json, jb jsonb, jt json_text)");
+	run(db, "insert into t values (1, 1, 1, true, '1', '[1]', 1, 1), "
+		"('a', 2.5, '1', 'x', 'a', 1.5, '[]', null), "
+		"(1e999, null, x'31', null, null, '{}', x'31', ''), "
+		"(null, '', 2.5, 0, x'31', 1, '1', '1')");
+	check_shapes(db, "select * from t", "vvvvjjvv",
+		     (const char *[]){"+-++--+-", "--------", "+-------",
+				      "--++--+-", NULL});
+	check_shapes(db, "select * from t where false", "vvvvjjvv",
+		     (const char *[]){NULL});
+	check_shapes(db,
+		     "select '007', 7, 7.0, null, x'37', json('[1]'), "
+		     "-0.0, (select j from t), count(*), cast(7 as text) "
+		     "from t",
+		     "vvvvvvvjvv", (const char *[]){"-++---+-+-", NULL});
+	/* The same memory serves each row. */
+	check_shapes(db,
+		     "select 1 union all select '1' union all select null "
+		     "union all select 2.5 union all select x'31'",
+		     "v", (const char *[]){"+", "-", "-", "+", "-", NULL});
+	CHECK(sqlite3_close(db) == SQLITE_OK);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned long rounds = DEFAULT_ROUNDS;
 
+	test_shapes();
 	if (argc > 1)
 		rounds = strtoul(argv[1], NULL, 10);
 	CHECK_TEXT(put_real(0.0), "0");
