@@ -20,6 +20,7 @@
 #include "auth/refresher.h"
 #include "auth/resolution.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 enum {
@@ -53,6 +54,7 @@ struct auth {
 	int64_t renew_at;  /* 0: not at all */
 	unsigned n_failed; /* renewals in a row */
 	struct err error;
+	int64_t changed_ms; /* wall time of the last attempt or refusal */
 };
 
 static int64_t seconds_left(const struct auth *a)
@@ -148,6 +150,10 @@ static bool survives(const struct auth *a, struct resolution_wish wish)
 
 static void succeeded(struct auth *a, struct resolved *got)
 {
+	/* What needs no password is the same after each login. */
+	if (!a->usable || a->error.code != 0 ||
+	    got->credential.password.len > 0)
+		a->changed_ms = clock_wall_ms();
 	resolved_finish(&a->last);
 	a->last = *got;
 	*got = (struct resolved){0};
@@ -164,6 +170,7 @@ static void failed(struct auth *a, struct resolved *got,
 {
 	a->error = *why;
 	a->error.code = EKEYREJECTED;
+	a->changed_ms = clock_wall_ms();
 	if (survives(a, wish)) {
 		resolved_finish(got);
 		plan_retry(a);
@@ -469,6 +476,7 @@ static void forget(struct auth *a, const struct credential *used,
 {
 	withdraw(a);
 	a->usable = false;
+	a->changed_ms = clock_wall_ms();
 	a->last.credential.expires_at = 0;
 	auth_hint(&a->error, reason, resolution_config(a->resolution), used,
 		  &a->last);
@@ -505,6 +513,19 @@ static enum auth_state state_of(const struct auth *a)
 	return AUTH_STATE_VALID;
 }
 
+/* Called with the mutex held. Time alone changes the state, too. */
+static int64_t last_change_ms(const struct auth *a, enum auth_state state)
+{
+	int64_t since = 0;
+
+	if (state == AUTH_STATE_EXPIRING)
+		since = a->renew_at;
+	else if (state == AUTH_STATE_EXPIRED)
+		since = a->last.credential.expires_at;
+	since = (since - aws_clock_offset()) * 1000;
+	return since > a->changed_ms ? since : a->changed_ms;
+}
+
 static void show_text(char *out, size_t size, const char *text)
 {
 	(void)snprintf(out, size, "%s", text != NULL ? text : "");
@@ -535,6 +556,7 @@ void auth_status(struct auth *auth, struct auth_status *out)
 	out->issued_at = auth->issued_at;
 	out->expires_at = c->expires_at;
 	out->error = auth->error;
+	out->changed_ms = last_change_ms(auth, out->state);
 	out->port = c->port;
 	show_text(out->user, sizeof(out->user), c->user);
 	show_text(out->host, sizeof(out->host), c->host);

@@ -140,6 +140,8 @@ struct auth_status {
 	char host[256];
 	uint16_t port;
 	char database[256];
+	/* When any of this but the clock's changed; ms of wall time, 0: never. */
+	int64_t changed_ms;
 };
 
 /*

@@ -28,8 +28,7 @@ void buf_reset(struct buf *b)
 	b->failed = false;
 }
 
-/* Makes room for len more bytes and a terminator. */
-static bool reserve(struct buf *b, size_t len)
+bool buf_reserve(struct buf *b, size_t len)
 {
 	size_t cap = b->cap != 0 ? b->cap : FIRST_CAP;
 	char *data;
@@ -54,7 +53,7 @@ static bool reserve(struct buf *b, size_t len)
 
 void buf_put(struct buf *b, const void *data, size_t len)
 {
-	if (len == 0 || !reserve(b, len))
+	if (len == 0 || !buf_reserve(b, len))
 		return;
 	memcpy(b->data + b->len, data, len);
 	b->len += len;
@@ -128,7 +127,7 @@ void buf_drop(struct buf *b, size_t n)
 
 const char *buf_cstr(struct buf *b)
 {
-	if (!reserve(b, 0))
+	if (!buf_reserve(b, 0))
 		return NULL;
 	b->data[b->len] = '\0';
 	return b->data;

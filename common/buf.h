@@ -26,6 +26,12 @@ void buf_init(struct buf *b, size_t max);
 void buf_finish(struct buf *b);
 void buf_reset(struct buf *b); /* empties, keeps the memory and the maximum */
 
+/*
+ * Room for len more bytes, and a terminator, at data + len: who writes there
+ * adds to len itself. False: an append of that many would have failed.
+ */
+bool buf_reserve(struct buf *b, size_t len);
+
 void buf_put(struct buf *b, const void *data, size_t len);
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);

@@ -17,6 +17,14 @@ uint64_t clock_mono_ms(void)
 	return (uint64_t)read_ms(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_mono_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
 uint64_t clock_coarse_ms(void)
 {
 	return (uint64_t)read_ms(CLOCK_MONOTONIC_COARSE);

@@ -8,6 +8,7 @@
 enum { CLOCK_TEXT_SIZE = 32 };
 
 uint64_t clock_mono_ms(void);   /* never goes back */
+uint64_t clock_mono_us(void);   /* the same in microseconds */
 uint64_t clock_coarse_ms(void); /* the same, cheaper, a few ms behind */
 uint64_t clock_boot_ms(void);   /* the same, and it goes on in suspend */
 int64_t clock_wall_ms(void);    /* milliseconds since 1970, UTC */
