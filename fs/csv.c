@@ -1,49 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/csv.h"
 
-#include <stdint.h>
 #include <string.h>
 
-enum { LANES = 16 };
-
-/* Compared lane by lane: SSE2, NEON, or whatever the compiler finds. */
-typedef char lanes __attribute__((vector_size(LANES)));
-
-static bool any(lanes mask)
-{
-	uint64_t half[2];
-
-	memcpy(half, &mask, sizeof(half));
-	return (half[0] | half[1]) != 0;
-}
-
-static lanes load(const char *p)
-{
-	lanes v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-/* All lanes c. A cast of a vector is no conversion, hence the subtraction. */
-static lanes fill(char c)
-{
-	return (lanes){0} + c;
-}
+#include "fs/lanes.h"
 
 static bool special(lanes v)
 {
-	return any((lanes)((v == fill(',')) | (v == fill('"')) |
-			   (v == fill('\n')) | (v == fill('\r'))));
-}
-
-/* The last bytes of a cell, with harmless ones behind them. */
-static lanes load_tail(const char *data, size_t len)
-{
-	char pad[LANES] = {0};
-
-	memcpy(pad, data, len);
-	return load(pad);
+	return lanes_any(
+		(lanes)((v == lanes_fill(',')) | (v == lanes_fill('"')) |
+			(v == lanes_fill('\n')) | (v == lanes_fill('\r'))));
 }
 
 bool csv_needs_quotes(const char *data, size_t len, bool alone)
@@ -53,12 +19,12 @@ bool csv_needs_quotes(const char *data, size_t len, bool alone)
 	if (alone && len == 2 && data[0] == '\\' && data[1] == '.')
 		return true;
 	while (len >= LANES) {
-		if (special(load(data)))
+		if (special(lanes_load(data)))
 			return true;
 		data += LANES;
 		len -= LANES;
 	}
-	return special(load_tail(data, len));
+	return special(lanes_load_tail(data, len));
 }
 
 char *csv_escape(char *out, const char *data, size_t len)
@@ -96,17 +62,17 @@ char *csv_cell(char *out, const char *data, size_t len, bool alone)
 		return quoted(out, data, len);
 	/* Copies while it looks, and begins anew when it meets a special. */
 	while (left >= LANES) {
-		v = load(from);
+		v = lanes_load(from);
 		if (special(v))
 			return quoted(out, data, len);
-		memcpy(p, &v, LANES);
+		lanes_store(p, v);
 		p += LANES;
 		from += LANES;
 		left -= LANES;
 	}
-	v = load_tail(from, left);
+	v = lanes_load_tail(from, left);
 	if (special(v))
 		return quoted(out, data, len);
-	memcpy(p, &v, LANES); /* CSV_ROOM leaves room for the whole vector */
+	lanes_store(p, v); /* CSV_ROOM leaves room for the whole vector */
 	return p + left;
 }
