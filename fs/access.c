@@ -46,15 +46,39 @@ static bool allowed_by_ids(const struct access_rule *rule,
 	       has_gid(rule, c->gid);
 }
 
+/* Groups that cannot be read are none. */
+static void read_groups(struct access_check *check)
+{
+	if (check->has_read)
+		return;
+	check->has_read = true;
+	if (caller_groups(&check->groups, &check->n_groups, check->caller) < 0)
+		check->n_groups = 0;
+}
+
+bool access_check(struct access_check *check, const struct access_rule *rule)
+{
+	if (allowed_by_ids(rule, check->caller))
+		return true;
+	if (rule->n_gids == 0)
+		return false;
+	read_groups(check);
+	return has_any_gid(rule, check->groups, check->n_groups);
+}
+
+void access_check_finish(struct access_check *check)
+{
+	free(check->groups);
+	*check = (struct access_check){0};
+}
+
 bool access_allowed(const struct access_rule *rule, const struct caller *c)
 {
-	auto_free gid_t *groups = NULL;
-	size_t n;
+	struct access_check check = {.caller = c};
+	bool allowed = access_check(&check, rule);
 
-	if (allowed_by_ids(rule, c))
-		return true;
-	return rule->n_gids > 0 && caller_groups(&groups, &n, c) == 0 &&
-	       has_any_gid(rule, groups, n);
+	access_check_finish(&check);
+	return allowed;
 }
 
 bool access_still_allowed(const struct access_rule *rule,

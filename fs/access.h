@@ -13,6 +13,8 @@
 #define CONNFS_FS_ACCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
 
 struct access_rule;
 struct buf;
@@ -25,6 +27,20 @@ struct caller_names;
  * not decide and the rule has groups, the supplementary ones are read.
  */
 bool access_allowed(const struct access_rule *rule, const struct caller *c);
+
+/*
+ * The same for many rules in one request: the groups are read once, when the
+ * first rule asks for them.
+ */
+struct access_check {
+	const struct caller *caller; /* the rest is zeroed */
+	gid_t *groups;
+	size_t n_groups;
+	bool has_read;
+};
+
+bool access_check(struct access_check *check, const struct access_rule *rule);
+void access_check_finish(struct access_check *check);
 
 /* The same for one that may have gone, by the groups it had at OPEN. */
 bool access_still_allowed(const struct access_rule *rule,

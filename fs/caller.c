@@ -201,6 +201,11 @@ bool caller_session_alive(const struct caller *c)
 	return process_alive(&c->self) || has_member(c->sid, c);
 }
 
+bool caller_in_own_mount_ns(const struct caller *c)
+{
+	return c->mnt_ns != 0 && c->mnt_ns == kernel_own_ns()->mnt;
+}
+
 bool caller_in_own_user_ns(const struct caller *c)
 {
 	return c->user_ns != 0 && c->user_ns == kernel_own_ns()->user;
@@ -214,6 +219,8 @@ bool caller_is_owner(const struct caller *c)
 
 bool caller_trusts_size(const struct caller *c)
 {
+	static const char *const by_size[] = {"curl", "file", "git", "rsync",
+					      "tar"};
 	char path[64];
 	char exe[4096];
 	const char *name;
@@ -226,8 +233,11 @@ bool caller_trusts_size(const struct caller *c)
 	exe[n] = '\0';
 	name = strrchr(exe, '/');
 	name = name != NULL ? name + 1 : exe;
-	return strcmp(name, "tar") == 0 || strcmp(name, "rsync") == 0 ||
-	       strncmp(name, "busybox", strlen("busybox")) == 0 ||
+	for (size_t i = 0; i < sizeof(by_size) / sizeof(*by_size); i++) {
+		if (strcmp(name, by_size[i]) == 0)
+			return true;
+	}
+	return strncmp(name, "busybox", strlen("busybox")) == 0 ||
 	       strncmp(name, "toybox", strlen("toybox")) == 0 ||
 	       strstr(name, "coreutils") != NULL ||
 	       strstr(name, "uutils") != NULL;

@@ -104,14 +104,17 @@ bool caller_session_alive(const struct caller *c);
  */
 bool caller_is_owner(const struct caller *c);
 
+/* It sees the mount where the daemon has made it. */
+bool caller_in_own_mount_ns(const struct caller *c);
+
 /* Its uid means what it means on this host. */
 bool caller_in_own_user_ns(const struct caller *c);
 
 /*
- * busybox, toybox, uutils, tar or rsync: they (of the first three cat, cp and
- * tar) take a file of size 0 for empty and call it success. The file name of
- * /proc/<tid>/exe decides; GNU's tools in one binary are called coreutils, as
- * uutils, and count too: they only wait longer.
+ * busybox, toybox, uutils, tar, rsync, git, file or curl: they (of the first
+ * three cat, cp and tar, of curl uploads) take a file of size 0 for empty and
+ * call it success. The file name of /proc/<tid>/exe decides; GNU's tools in one
+ * binary are called coreutils, as uutils, and count too: they only wait longer.
  */
 bool caller_trusts_size(const struct caller *c);
 

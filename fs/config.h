@@ -69,6 +69,12 @@ struct engine {
 	unsigned session_life_ms; /* 0: for ever */
 };
 
+/* A saved query of the spec: name without suffix, and its SQL; never null. */
+struct spec_query {
+	char *name;
+	char *text;
+};
+
 /*
  * One connection. Strings may be null where the spec may leave them out. port,
  * user and database of a file are accepted, as others need them, and not kept.
@@ -118,6 +124,8 @@ struct spec {
 	unsigned password_duration_s;
 	bool expose_token; /* creds/token is there, for the mount's owner */
 	struct access_rule access;
+	struct spec_query *queries; /* sorted by name, unique */
+	size_t n_queries;
 	struct auth *auth; /* never null */
 };
 
@@ -156,6 +164,10 @@ void config_destroy(struct config *config); /* null is allowed */
 /* Any thread. The last unref frees the spec; null is allowed there. */
 struct spec *spec_ref(struct spec *spec);
 void spec_unref(struct spec *spec);
+
+/* The saved query of that name, or null. Any thread. */
+const struct spec_query *spec_find_query(const struct spec *spec,
+					 const char *name);
 
 /*
  * The text of connection.json, for free(): the allow-list of fields, with what

@@ -143,6 +143,10 @@ int password_resolve(struct spec *spec, const struct config_file *file,
 int access_parse(struct access_rule *out, const json_t *value, struct err *err);
 void access_finish(struct access_rule *access);
 
+/* config_queries.c. On failure, too, spec is for queries_finish(). */
+int queries_parse(struct spec *spec, const json_t *value, struct err *err);
+void queries_finish(struct spec *spec);
+
 /* config.c: adds to the errors: fmt is the whole line. 0 or -ENOMEM. */
 int config_complain(struct config *config, const char *file,
 		    const char *conn_id, const char *fmt, ...)

@@ -131,6 +131,21 @@ static int put_aws(json_t *o, const struct spec *s)
 	return rc;
 }
 
+/* Their names; the texts are files of queries/. */
+static int put_queries(json_t *o, const struct spec *s)
+{
+	json_t *names;
+	int rc = 0;
+
+	if (s->n_queries == 0)
+		return 0;
+	names = json_array();
+	for (size_t i = 0; i < s->n_queries; i++)
+		rc |= json_array_append_new(names,
+					    json_string(s->queries[i].name));
+	return rc | put(o, "queries", names);
+}
+
 static int put_all(json_t *o, const struct spec *s)
 {
 	struct auth_status status;
@@ -159,6 +174,7 @@ static int put_all(json_t *o, const struct spec *s)
 	rc |= put(o, "max_connections", json_integer(s->max_connections));
 	rc |= put(o, "sticky", json_boolean(s->sticky));
 	rc |= put_text(o, "application_name", s->application_name);
+	rc |= put_queries(o, s);
 	return rc;
 }
 

@@ -82,6 +82,7 @@ static const struct field fields[] = {
 	FIELD("init_sql", VALUE_TEXT, init_sql, 0, 0, ANY),
 	FIELD("application_name", VALUE_TEMPLATE, application_name, 0, 0, ANY),
 	OTHER("access", ANY),
+	OTHER("queries", ANY),
 	OTHER("password", LOGIN),
 	OTHER("password_plain", LOGIN),
 	OTHER("password_file", LOGIN),
@@ -315,6 +316,7 @@ static int fill(struct spec *spec, const struct config_file *file,
 		struct err *err)
 {
 	const json_t *access = json_object_get(object, "access");
+	const json_t *queries = json_object_get(object, "queries");
 	int rc;
 
 	spec->engine = find_type(object, err);
@@ -332,6 +334,8 @@ static int fill(struct spec *spec, const struct config_file *file,
 		rc = tls_resolve(spec, object, err);
 	if (rc == 0 && access != NULL)
 		rc = access_parse(&spec->access, access, err);
+	if (rc == 0 && queries != NULL)
+		rc = queries_parse(spec, queries, err);
 	if (rc == 0)
 		rc = password_resolve(spec, file, object, settings, err);
 	return rc;
@@ -362,6 +366,7 @@ static void destroy(struct spec *spec)
 	free(spec->cluster_id);
 	free(spec->workgroup);
 	access_finish(&spec->access);
+	queries_finish(spec);
 	auth_destroy(spec->auth);
 	free(spec);
 	errno = saved;

@@ -10,6 +10,7 @@
 #include "fs/config.h"
 #include "fs/conversation.h"
 #include "fs/mount.h"
+#include "fs/queries.h"
 #include "fs/script.h"
 #include "fs/session.h"
 #include "fs/statement.h"
@@ -61,6 +62,7 @@ void connection_unref(struct connection *c)
 {
 	if (c == NULL || --c->refs > 0)
 		return;
+	queries_end(c);
 	spec_unref(c->spec);
 	free(c);
 }

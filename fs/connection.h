@@ -20,6 +20,7 @@ struct buf;
 struct conversation;
 struct mount;
 struct node;
+struct owned_queries;
 struct spec;
 
 struct connection {
@@ -30,6 +31,7 @@ struct connection {
 	struct connection *next;
 	struct node *dir; /* its directory */
 
+	struct owned_queries *queries; /* see queries.h */
 	struct conversation *conversations;
 	struct conversation *waiting; /* for a session, first in first out */
 	struct loop_timer reap_timer; /* while somebody waits */

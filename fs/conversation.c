@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation_params.h"
+#include "fs/file_run.h"
+#include "fs/follow.h"
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/scratch.h"
@@ -397,13 +400,15 @@ void conversation_end(struct conversation *conv)
 	}
 	/* Their files are closed with all others, before the answer comes. */
 	answer_env_waiters(conv);
+	follow_end(conv);
 	loop_timer_stop(c->mount->loop, &conv->idle_timer);
 	loop_timer_stop(c->mount->loop, &conv->session_timer);
 	connection_stop_waiting(c, conv);
 	connection_release(c, conv);
 	while (conv->scripts != NULL)
 		retire(conv, conv->scripts);
-	scratch_drop_all(conv);
+	scratch_dir_end(take_ptr(conv->scratch));
+	run_failure_destroy(take_ptr(conv->run_failure));
 	conversation_drop_params(conv);
 	node_remove_session(c->mount->nodes, conv);
 	for (struct conversation **p = &c->conversations; *p != NULL;
@@ -419,6 +424,8 @@ void conversation_end(struct conversation *conv)
 
 bool conversation_is_over(struct conversation *conv)
 {
+	if (conv->of_process)
+		return !process_alive(&conv->key.self);
 	return conv->kind == CONVERSATION_SHELL && conv->n_handles == 0 &&
 	       conv->env_waiters.first == NULL &&
 	       !caller_session_alive(&conv->key);

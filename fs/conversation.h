@@ -25,9 +25,11 @@
 
 struct connection;
 struct err;
+struct follow;
 struct node;
 struct pending_params;
-struct scratch;
+struct run_failure;
+struct scratch_dir;
 struct script;
 struct session;
 
@@ -47,8 +49,10 @@ struct conversation {
 	struct conversation *next;
 	bool ended;
 	struct node *dir; /* in sessions/; null elsewhere */
-	uint64_t used;    /* monotonic ms, when last */
-	bool rolled_back; /* its transaction was idle for too long */
+	bool of_process;  /* it ends with the process that made it, key.self */
+	struct follow *follow; /* see follow.h; null: it is not of `sql` */
+	uint64_t used;         /* monotonic ms, when last */
+	bool rolled_back;      /* its transaction was idle for too long */
 
 	/* LAVA_* of its first caller; its name at the database, by its first
 	 * writer, "" until there is one. */
@@ -65,13 +69,14 @@ struct conversation {
 	bool waits_for_session;
 	struct conversation *next_waiting;
 
-	struct script *scripts; /* newest first; counted */
-	struct script *active;  /* has the session */
-	struct script *turn;    /* wait for it, first in first out */
-	struct script *open;    /* with an open file of query.sql */
-	struct scratch *scratch;
-	struct pending_params *params; /* see conversation_params.h */
-	unsigned n_handles;            /* open files of its own */
+	struct script *scripts;          /* newest first; counted */
+	struct script *active;           /* has the session */
+	struct script *turn;             /* wait for it, first in first out */
+	struct script *open;             /* with an open file of query.sql */
+	struct scratch_dir *scratch;     /* null: it never had any */
+	struct pending_params *params;   /* see conversation_params.h */
+	struct run_failure *run_failure; /* of a saved query; null: none */
+	unsigned n_handles;              /* open files of its own */
 };
 
 /*
@@ -137,7 +142,10 @@ bool conversation_spare(struct conversation *conv);
 /* Cancels what runs, closes the session, drops everything. */
 void conversation_end(struct conversation *conv);
 
-/* Its Unix session has no process left, and nobody has a file open. */
+/*
+ * Its Unix session has no process left, and nobody has a file open; or the
+ * process that it is of has ended.
+ */
 bool conversation_is_over(struct conversation *conv);
 
 /*

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/err.h"
 #include "fs/caller.h"
 #include "fs/conversation.h"
@@ -25,6 +26,7 @@ struct pending_params {
 	bool inherited;        /* who wrote them has ended */
 	struct params *params; /* counted; null: none */
 	struct err err;        /* why there are none, or code 0 */
+	int64_t written_wall;  /* ms */
 };
 
 static void drop(struct pending_params **p)
@@ -163,6 +165,7 @@ static int add(struct conversation *conv, const struct caller *writer,
 	memcpy(pending->chain, writer->chain, sizeof(pending->chain));
 	pending->n_chain = writer->n_chain;
 	pending->sid = writer->sid;
+	pending->written_wall = clock_wall_ms();
 	if (params != NULL)
 		pending->params = params_ref(params);
 	if (why != NULL)
@@ -223,6 +226,14 @@ const struct err *conversation_params_error(struct conversation *conv,
 	struct pending_params **p = find(conv, writer);
 
 	return p != NULL && (*p)->err.code != 0 ? &(*p)->err : NULL;
+}
+
+int64_t conversation_params_time(struct conversation *conv,
+				 const struct caller *writer)
+{
+	struct pending_params **p = find(conv, writer);
+
+	return p != NULL ? (*p)->written_wall : 0;
 }
 
 void conversation_drop_params(struct conversation *conv)

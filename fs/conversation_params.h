@@ -17,6 +17,8 @@
 #ifndef CONNFS_FS_CONVERSATION_PARAMS_H
 #define CONNFS_FS_CONVERSATION_PARAMS_H
 
+#include <stdint.h>
+
 struct caller;
 struct conversation;
 struct err;
@@ -50,6 +52,10 @@ const struct params *conversation_params(struct conversation *conv,
 /* Why they were refused that the above would have given, or null. */
 const struct err *conversation_params_error(struct conversation *conv,
 					    const struct caller *writer);
+
+/* When these, or the refusal, were written, in ms; 0: there is neither. */
+int64_t conversation_params_time(struct conversation *conv,
+				 const struct caller *writer);
 
 void conversation_drop_params(struct conversation *conv);
 

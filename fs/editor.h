@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What editors do beside query.sql: they make files of their own, remove them,
- * and rename one onto query.sql, which runs it. Thread of the loop.
+ * and rename one onto query.sql, which runs it. And what they, cp, mv and rm do
+ * in queries/ with saved queries. Thread of the loop.
  */
 #ifndef CONNFS_FS_EDITOR_H
 #define CONNFS_FS_EDITOR_H

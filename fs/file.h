@@ -69,11 +69,16 @@ struct entry {
 	mode_t mode; /* permission bits */
 	bool owner_only;
 	bool exposed_only; /* of a connection with expose_token */
+	bool hidden;       /* found by its name, not listed */
+	bool not_in_session;
+	enum format format; /* of a result */
 	const struct file_ops *ops;
 	/* The content as this caller sees it now; null: an empty file. */
 	void (*text)(struct buf *out, const struct view *v);
 	/* Instead: how long the content would be if it were read now. */
 	uint64_t (*size)(const struct view *v);
+	/* When it was last changed, in ms; null: with its directory. */
+	int64_t (*mtime)(const struct view *v);
 	/* Made in another way: 0 with *out, or a negative errno. */
 	int (*make)(struct node **out, const struct view *v,
 		    const struct entry *e);
@@ -85,6 +90,7 @@ extern const struct entry root_entries[];
 extern const struct entry dot_entries[];
 extern const struct entry connection_entries[];
 extern const struct entry creds_entries[];
+extern const struct entry sessions_entries[];
 
 /* A file whose content was made at LOOKUP: cached, seekable, read only. */
 extern const struct file_ops text_ops;
@@ -95,6 +101,10 @@ extern const struct file_ops query_ops;
 extern const struct file_ops params_ops;
 extern const struct file_ops result_ops;
 extern const struct file_ops scratch_ops;
+/* Ends when the caller's statement does. */
+extern const struct file_ops wait_ops;
+/* A saved query: runs anew at each open. */
+extern const struct file_ops run_ops;
 
 /*
  * A file to write a word to. Each open collects at most WORD_MAX bytes; they
@@ -104,6 +114,13 @@ enum { WORD_MAX = 4096 };
 extern const struct file_ops cancel_ops;
 extern const struct file_ops cancel_id_ops;
 extern const struct file_ops refresh_ops;
+/*
+ * sessions/.new and .end: for callers that have no mkdir and rmdir; .sql: as
+ * .new, see follow.h.
+ */
+extern const struct file_ops session_new_ops;
+extern const struct file_ops session_sql_ops;
+extern const struct file_ops session_end_ops;
 
 /* creds/token: made anew at each open, read as it is then. */
 extern const struct file_ops token_ops;
@@ -119,6 +136,9 @@ int tree_lookup(struct node **out, const struct view *v, const char *name);
 typedef bool (*tree_add)(void *arg, const char *name, mode_t mode, uint64_t ino,
 			 uint64_t position);
 int tree_readdir(const struct view *v, uint64_t from, tree_add add, void *arg);
+
+/* The node of a file that a caller has made in v->dir. */
+int tree_scratch(struct node **out, const struct view *v, struct scratch *s);
 
 /* query.sql stands in it, and scratch files may. */
 bool tree_has_query(const struct node *dir);

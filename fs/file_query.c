@@ -12,6 +12,7 @@
 #include "fs/file.h"
 #include "fs/file_exchange.h"
 #include "fs/flusher.h"
+#include "fs/follow.h"
 #include "fs/mount.h"
 #include "fs/script.h"
 
@@ -19,7 +20,8 @@ struct query_handle {
 	struct handle handle;
 	struct script *script; /* counted */
 	struct caller opener;
-	bool flushed; /* the opener has told where its text ends */
+	bool flushed;     /* the opener has told where its text ends */
+	uint64_t written; /* bytes, since it was truncated */
 };
 
 static void close_handle(struct query_handle *h)
@@ -34,6 +36,7 @@ static void close_handle(struct query_handle *h)
 		}
 	}
 	conv->n_handles--;
+	follow_wrote(conv);
 	script_unref(h->script);
 	handle_finish(&h->handle);
 	free(h);
@@ -77,7 +80,9 @@ static int query_open(struct request *rq, struct mount *m, struct node *node,
 		return -ENOMEM;
 	}
 	handle_init(&h->handle, &query_ops, m, caller->uid);
-	h->script->trusts_size = caller_trusts_size(caller);
+	/* There the reader is looked at. */
+	h->script->trusts_size =
+		conv->follow == NULL && caller_trusts_size(caller);
 	h->script->next_open = conv->open;
 	conv->open = h->script;
 	conv->n_handles++;
@@ -99,6 +104,7 @@ static int query_write(struct request *rq, struct handle *handle,
 	(void)off; /* an append of our own: see `>>`, and two writers */
 	if (rq->uid != h->handle.uid)
 		return -EACCES;
+	h->written += len;
 	return script_write(h->script, rq, data, len);
 }
 
@@ -131,12 +137,17 @@ static int query_fsync(struct request *rq, struct handle *handle)
 static int query_truncate(struct node *node, struct handle *handle,
 			  uint64_t size)
 {
+	struct query_handle *h = (struct query_handle *)handle;
+
 	if (handle != NULL && handle->ops != &query_ops)
 		return handle->ops->truncate(node, handle, size);
-	if (size != 0)
+	/* rsync --inplace says in the end how long it is. */
+	if (size != 0 && (h == NULL || size != h->written))
 		return -EINVAL;
-	if (handle != NULL)
-		script_truncate(((struct query_handle *)handle)->script);
+	if (size == 0 && h != NULL) {
+		script_truncate(h->script);
+		h->written = 0;
+	}
 	return 0;
 }
 

@@ -11,7 +11,10 @@
 #include "fs/connection.h"
 #include "fs/conversation.h"
 #include "fs/file.h"
+#include "fs/format_reader.h"
+#include "fs/format_size.h"
 #include "fs/mount.h"
+#include "fs/procstat.h"
 #include "fs/result.h"
 #include "fs/result_reader.h"
 #include "fs/script.h"
@@ -19,28 +22,34 @@
 
 struct result_handle {
 	struct handle handle;
-	struct script *script; /* counted */
-	struct result_reader reader;
+	struct script *script;       /* counted */
+	struct format_reader reader; /* of CSV its base alone */
+	struct result_owner *owner;  /* null: none */
 	bool nonblocking;
-	bool at_end; /* has been told of the end */
+	/* Who opened it, has seen size 0 and has not read it yet; 0: nobody. */
+	pid_t unread_by;
 };
 
-static struct result_handle *of_reader(struct result_reader *r)
+static struct format_reader *of_base(struct result_reader *r)
 {
-	return (struct result_handle *)((char *)r -
-					offsetof(struct result_handle, reader));
+	return (struct format_reader *)((char *)r -
+					offsetof(struct format_reader, base));
 }
 
 static void free_handle(struct result_handle *h)
 {
-	result_reader_finish(&h->reader);
+	struct result_owner *owner = h->owner;
+
+	format_reader_finish(&h->reader);
 	h->script->conv->n_handles--;
 	script_unref(h->script);
 	handle_finish(&h->handle);
 	free(h);
+	if (owner != NULL)
+		owner->closed(owner);
 }
 
-static int serve(struct result_reader *r, struct request *rq)
+static int serve_csv(struct result_reader *r, struct request *rq)
 {
 	int rc;
 
@@ -51,14 +60,34 @@ static int serve(struct result_reader *r, struct request *rq)
 	rc = result_reader_serve(r, rq);
 	if (rc != RESULT_END)
 		return rc;
-	of_reader(r)->at_end = true;
+	of_base(r)->at_end = true;
 	rc = result_reader_end(r);
 	if (rc == 0)
 		request_data(rq, "", 0);
 	return rc;
 }
 
-static const struct result_reader_ops reader_ops = {.serve = serve};
+static const struct result_reader_ops csv_ops = {.serve = serve_csv};
+
+static int pin(struct result_handle *h, struct result *result,
+	       struct statement *statement)
+{
+	int rc = result_check_format(result, h->reader.format);
+
+	if (rc < 0)
+		return rc;
+	if (h->reader.format == FORMAT_CSV)
+		return result_reader_pin(&h->reader.base, result, statement);
+	return format_reader_pin(&h->reader, result, statement);
+}
+
+static pid_t process_of(const struct request *rq)
+{
+	struct procstat stat = {0};
+
+	(void)procstat_read(&stat, rq->tid);
+	return stat.tgid;
+}
 
 /* whole: the inode has the size of the finished result. */
 static int open_result(struct request *rq, struct script *script,
@@ -72,19 +101,29 @@ static int open_result(struct request *rq, struct script *script,
 		.keep_cache = whole,
 		.nonseekable = !whole,
 	};
+	uint64_t size;
 	int rc = 0;
 
 	if (h == NULL)
 		return -ENOMEM;
+	if (rq->result_owner != NULL && result != NULL &&
+	    result_has_size(result, rq->format, &size))
+		reply.nonseekable = false;
 	handle_init(&h->handle, &result_ops, script->conv->conn->mount,
 		    rq->uid);
 	h->script = script_ref(script);
-	result_reader_init(&h->reader, &reader_ops, h->handle.mount);
-	h->reader.whole = whole;
+	format_reader_init(&h->reader, h->handle.mount, rq->format);
+	if (rq->format == FORMAT_CSV)
+		result_reader_init(&h->reader.base, &csv_ops, h->handle.mount);
+	h->reader.base.whole = whole;
 	h->nonblocking = (rq->flags & O_NONBLOCK) != 0;
+	if (reply.nonseekable && result != NULL)
+		h->unread_by = process_of(rq);
 	script->conv->n_handles++;
 	if (result != NULL)
-		rc = result_reader_pin(&h->reader, result, statement);
+		rc = pin(h, result, statement);
+	if (rc == 0)
+		h->owner = rq->result_owner;
 	if (rc < 0 || !request_opened(rq, &reply))
 		free_handle(h);
 	return rc;
@@ -102,10 +141,35 @@ static int open_last(struct request *rq, struct script *script)
 
 static void on_ready(struct request *rq)
 {
+	struct result_owner *owner = rq->result_owner;
 	int rc = open_last(rq, rq->owner);
 
-	if (rc < 0)
-		request_fail(rq, -rc);
+	if (rc == 0)
+		return;
+	request_fail(rq, -rc);
+	if (owner != NULL)
+		owner->closed(owner);
+}
+
+/* The same, now or once the script has got so far. */
+static int wait_last(struct request *rq, struct script *script)
+{
+	int rc = open_last(rq, script);
+
+	if (rc != -EAGAIN || script->rc == -EAGAIN ||
+	    (rq->flags & O_NONBLOCK) != 0)
+		return rc;
+	rq->then = on_ready;
+	rq->owner = script;
+	return script_wait_result(script, rq);
+}
+
+int result_open_script(struct request *rq, struct script *script,
+		       enum format format, struct result_owner *owner)
+{
+	rq->format = format;
+	rq->result_owner = owner;
+	return wait_last(rq, script);
 }
 
 /* Text the caller itself has written and not ended runs now. */
@@ -130,6 +194,13 @@ static bool is_whole(struct result *result, uint64_t *size)
 	return state.finished && state.code == 0 && state.start == 0;
 }
 
+bool result_has_size(struct result *result, enum format format, uint64_t *size)
+{
+	if (!is_whole(result, size))
+		return false;
+	return format == FORMAT_CSV || format_size_known(result, format, size);
+}
+
 /* The node's own result set, if this caller's script still has it. */
 static int open_pinned(struct request *rq, const struct node *node,
 		       struct script *script)
@@ -139,10 +210,10 @@ static int open_pinned(struct request *rq, const struct node *node,
 	for (size_t i = 0; i < script->n_results; i++) {
 		if (script->results[i].result != node->result)
 			continue;
-		return open_result(rq, script, node->result,
-				   script->results[i].statement,
-				   is_whole(node->result, &size) &&
-					   size == node->size);
+		return open_result(
+			rq, script, node->result, script->results[i].statement,
+			result_has_size(node->result, rq->format, &size) &&
+				size == node->size);
 	}
 	return -ESTALE;
 }
@@ -167,6 +238,7 @@ static int result_open(struct request *rq, struct mount *m, struct node *node,
 	if (script == NULL || script->id != node->script_id || node->dropped)
 		return -ESTALE;
 	rq->flags = flags;
+	rq->format = node->format;
 	if (node->result != NULL) {
 		struct statement *statement;
 		struct result *last;
@@ -177,44 +249,67 @@ static int result_open(struct request *rq, struct mount *m, struct node *node,
 			return -ESTALE;
 		return open_pinned(rq, node, script);
 	}
-	rc = open_last(rq, script);
-	if (rc != -EAGAIN || script->rc == -EAGAIN || (flags & O_NONBLOCK) != 0)
-		return rc;
-	rq->owner = script;
-	rq->then = on_ready;
-	return script_wait_result(script, rq);
+	return wait_last(rq, script);
 }
 
 static int result_read(struct request *rq, struct handle *handle, uint64_t off)
 {
 	struct result_handle *h = (struct result_handle *)handle;
 
+	h->unread_by = 0;
 	rq->off = off;
-	return result_reader_read(&h->reader, rq, h->nonblocking);
+	if (h->reader.format == FORMAT_CSV)
+		return result_reader_read(&h->reader.base, rq, h->nonblocking);
+	return format_reader_read(&h->reader, rq, h->nonblocking);
+}
+
+static bool csv_ready(struct result_reader *r)
+{
+	struct spool_state state = {.finished = true};
+
+	if (r->result != NULL)
+		spool_state(r->result->spool, &state);
+	return state.finished || state.end > r->place.pos ||
+	       !result_reader_want(r, r->result, r->place.pos);
 }
 
 static unsigned result_poll(struct handle *handle, struct poll_handle *ph)
 {
 	struct result_handle *h = (struct result_handle *)handle;
-	struct result *result = h->reader.result;
-	struct spool_state state = {.finished = true};
+	bool ready;
 
-	result_reader_poll(&h->reader, ph);
-	if (result != NULL)
-		spool_state(result->spool, &state);
-	if (!state.finished && state.end <= h->reader.place.pos &&
-	    result_reader_want(&h->reader, result, h->reader.place.pos))
-		return 0;
-	return POLLIN | POLLRDNORM;
+	h->unread_by = 0;
+	result_reader_poll(&h->reader.base, ph);
+	ready = h->reader.format == FORMAT_CSV
+			? csv_ready(&h->reader.base)
+			: format_reader_ready(&h->reader);
+	return ready ? POLLIN | POLLRDNORM : 0;
+}
+
+/*
+ * Some programs read as many bytes as the size says: of a result that has none
+ * yet nothing at all, and call it a copy. Their close() is the only place to
+ * tell them. Who opened it for a child is not meant: by the time the parent
+ * closes it, the child has closed that descriptor too, at exec.
+ */
+static int result_flush(struct request *rq, struct handle *handle)
+{
+	struct result_handle *h = (struct result_handle *)handle;
+
+	if (h->unread_by != 0 && process_of(rq) == h->unread_by)
+		return -EAGAIN;
+	h->unread_by = 0;
+	request_fail(rq, 0);
+	return 0;
 }
 
 static void result_release(struct handle *handle)
 {
 	struct result_handle *h = (struct result_handle *)handle;
+	struct result *pinned = h->reader.base.result;
 	struct script *script = script_ref(h->script);
-	struct result *result =
-		h->reader.result != NULL ? result_ref(h->reader.result) : NULL;
-	bool early = !h->at_end;
+	struct result *result = pinned != NULL ? result_ref(pinned) : NULL;
+	bool early = !h->reader.at_end;
 
 	free_handle(h);
 	if (result != NULL)
@@ -227,16 +322,18 @@ const struct file_ops result_ops = {
 	.open = result_open,
 	.read = result_read,
 	.poll = result_poll,
+	.flush = result_flush,
 	.release = result_release,
 };
 
-/* The inode that shows the result already; size 0: while it runs. */
-static struct node *find_node(const struct result *result, uint64_t size,
-			      bool last)
+/* The inode that shows the result already; size 0: it is not known. */
+static struct node *find_node(const struct result *result, enum format format,
+			      uint64_t size, bool last)
 {
 	struct node *node = result->nodes;
 
-	while (node != NULL && (node->size != size || node->last != last))
+	while (node != NULL && (node->format != format || node->size != size ||
+				node->last != last))
 		node = node->result_next;
 	return node;
 }
@@ -247,9 +344,9 @@ static struct node *find_node(const struct result *result, uint64_t size,
  * the other.
  */
 static struct node *find_blank(struct node_table *nodes,
-			       const struct script *script)
+			       const struct script *script, enum format format)
 {
-	struct node *node = node_get(nodes, script->blank_node);
+	struct node *node = node_get(nodes, script->blank_nodes[format]);
 
 	return node != NULL && node->script_id == script->id &&
 			       node->result == NULL
@@ -257,45 +354,87 @@ static struct node *find_blank(struct node_table *nodes,
 		       : NULL;
 }
 
-/* A node of script; of one result set, if it is not to be the last one. */
-static int make_node(struct node **out, const struct view *v,
-		     struct script *script, struct result *result, bool last)
+/*
+ * Whether the caller would take a file of size 0 for empty that is not. What
+ * is whole has its size then at one of the next times.
+ */
+static bool misleads(const struct view *v, const struct script *script,
+		     struct result *result, enum format format)
 {
-	struct node *node;
-	uint64_t size = 0;
-	bool whole = result != NULL && is_whole(result, &size);
+	uint64_t size;
 
-	if (!whole)
+	if (script == NULL || script->rc < 0 ||
+	    (result == NULL && !script->running && script->pending == NULL))
+		return false;
+	if (result != NULL && result_check_format(result, format) < 0)
+		return false; /* OPEN says so */
+	if (!caller_trusts_size(v->caller))
+		return false;
+	if (result != NULL && is_whole(result, &size))
+		format_size_learn(v->mount, result, format);
+	return true;
+}
+
+static struct node *make_node(const struct view *v, struct script *script,
+			      struct result *result, enum format format)
+{
+	struct node *node =
+		node_create(v->mount->nodes, &result_ops, S_IFREG | 0444);
+
+	if (node == NULL)
+		return NULL;
+	node->conn = connection_ref(v->conn);
+	node->format = format;
+	if (script != NULL)
+		node->script_id = script->id;
+	if (result != NULL)
+		node_set_result(node, result);
+	else if (script != NULL)
+		script->blank_nodes[format] = node->id;
+	return node;
+}
+
+/* When its last row came; until then, when it was asked for. */
+static int64_t last_change(const struct view *v, const struct script *script,
+			   const struct result *result)
+{
+	struct spool_state state;
+
+	if (result == NULL)
+		return script != NULL && script->current != NULL
+			       ? script->current->created_wall
+			       : v->dir->mtime_ms;
+	spool_state(result->spool, &state);
+	return state.finished ? state.finished_wall
+			      : result->statement->created_wall;
+}
+
+/* A node of script; of one result set, if it is not to be the last one. */
+static int get_node(struct node **out, const struct view *v,
+		    struct script *script, struct result *result, bool last,
+		    enum format format)
+{
+	uint64_t size = 0;
+	bool sized = result != NULL && result_has_size(result, format, &size);
+
+	if (!sized)
 		size = 0;
-	if (!whole && script != NULL && script->rc == 0 &&
-	    (result != NULL || script->running || script->pending != NULL) &&
-	    caller_trusts_size(v->caller))
-		return -EAGAIN; /* it would take it for empty */
+	if (!sized && misleads(v, script, result, format))
+		return -EAGAIN;
 	/* cp and install compare the inode of stat() with the one they open. */
 	*out = NULL;
 	if (result != NULL)
-		*out = find_node(result, size, last);
+		*out = find_node(result, format, size, last);
 	else if (script != NULL)
-		*out = find_blank(v->mount->nodes, script);
-	if (*out != NULL)
-		return 0;
-	node = node_create(v->mount->nodes, &result_ops, S_IFREG | 0444);
-	if (node == NULL)
-		return -ENOMEM;
-	node->conn = connection_ref(v->conn);
-	node->last = last;
-	if (script != NULL)
-		node->script_id = script->id;
-	if (result != NULL) {
-		node_set_result(node, result);
-		node->mtime_ms = result->statement->created_wall;
-	} else if (script != NULL) {
-		script->blank_node = node->id;
-		if (script->current != NULL)
-			node->mtime_ms = script->current->created_wall;
+		*out = find_blank(v->mount->nodes, script, format);
+	if (*out == NULL) {
+		*out = make_node(v, script, result, format);
+		if (*out == NULL)
+			return -ENOMEM;
+		(*out)->last = last;
+		(*out)->size = size;
 	}
-	node->size = size;
-	*out = node;
+	(*out)->mtime_ms = last_change(v, script, result);
 	return 0;
 }
 
@@ -306,16 +445,16 @@ int result_make_last(struct node **out, const struct view *v,
 	struct statement *statement;
 	struct result *result = NULL;
 
-	(void)e;
 	if (v->conv != NULL)
 		script = conversation_pick(v->conv, v->caller, false);
 	if (script != NULL &&
 	    script_last_result(script, &result, &statement) < 0)
 		result = NULL;
-	return make_node(out, v, script, result, true);
+	return get_node(out, v, script, result, true, e->format);
 }
 
-int result_make_number(struct node **out, const struct view *v, uint64_t n)
+int result_make_number(struct node **out, const struct view *v, uint64_t n,
+		       enum format format)
 {
 	struct script *script = NULL;
 	struct statement *statement;
@@ -327,5 +466,5 @@ int result_make_number(struct node **out, const struct view *v, uint64_t n)
 		result = script_result(script, n, &statement);
 	if (result == NULL)
 		return -ENOENT;
-	return make_node(out, v, script, result, false);
+	return get_node(out, v, script, result, false, format);
 }

@@ -11,13 +11,14 @@
 #include "fs/file.h"
 #include "fs/mount.h"
 #include "fs/node.h"
+#include "fs/queries.h"
 #include "fs/scratch.h"
 #include "fs/script.h"
 
 struct scratch_handle {
 	struct handle handle;
-	struct scratch *scratch;   /* counted */
-	struct conversation *conv; /* counted */
+	struct scratch *scratch;   /* counted, and open */
+	struct conversation *conv; /* counted; null: of a saved query */
 	struct node *node; /* the kernel keeps it while the file is open */
 };
 
@@ -29,22 +30,37 @@ static struct scratch_handle *create_handle(struct mount *m, struct node *node,
 	if (h == NULL)
 		return NULL;
 	handle_init(&h->handle, &scratch_ops, m, caller->uid);
-	h->scratch = scratch_ref(node->scratch);
-	h->conv = conversation_ref(node->conv);
-	h->conv->n_handles++;
+	h->scratch = scratch_open(node->scratch);
+	if (node->conv != NULL) {
+		h->conv = conversation_ref(node->conv);
+		h->conv->n_handles++;
+	}
 	h->node = node;
 	return h;
 }
 
-static int scratch_open(struct request *rq, struct mount *m, struct node *node,
+/* The directory that such a file stands in for this caller; null: in none. */
+static const struct scratch_dir *dir_for(const struct node *node,
+					 const struct caller *caller)
+{
+	struct conversation *conv;
+
+	if (node->conv == NULL)
+		return queries_own(node->conn, caller);
+	if (conversation_at(&conv, node, caller, false) < 0 ||
+	    conv != node->conv)
+		return NULL;
+	return conv->scratch;
+}
+
+static int open_scratch(struct request *rq, struct mount *m, struct node *node,
 			const struct caller *caller, int flags)
 {
 	struct scratch_handle *h;
 	struct open_reply reply = {.direct_io = true};
-	struct conversation *conv;
 
-	if (conversation_at(&conv, node, caller, false) < 0 ||
-	    conv != node->conv)
+	if (node->scratch->removed ||
+	    dir_for(node, caller) != node->scratch->dir)
 		return -ESTALE;
 	h = create_handle(m, node, caller);
 	if (h == NULL)
@@ -68,6 +84,13 @@ static int scratch_read(struct request *rq, struct handle *handle, uint64_t off)
 	return 0;
 }
 
+/* What it has become shows in the inode. */
+static void show(struct node *node)
+{
+	node->size = node->scratch->content.len;
+	node->mtime_ms = node->scratch->mtime_ms;
+}
+
 static int write_scratch(struct request *rq, struct handle *handle,
 			 const char *data, size_t len, uint64_t off)
 {
@@ -79,7 +102,7 @@ static int write_scratch(struct request *rq, struct handle *handle,
 	rc = scratch_write(h->scratch, data, len, off);
 	if (rc < 0)
 		return rc;
-	h->node->size = h->scratch->content.len;
+	show(h->node);
 	request_wrote(rq);
 	return 0;
 }
@@ -89,7 +112,7 @@ static int truncate_scratch(struct node *node, struct handle *h, uint64_t size)
 	int rc = scratch_truncate(node->scratch, size);
 
 	(void)h;
-	node->size = node->scratch->content.len;
+	show(node);
 	return rc;
 }
 
@@ -97,15 +120,16 @@ static void scratch_release(struct handle *handle)
 {
 	struct scratch_handle *h = (struct scratch_handle *)handle;
 
-	h->conv->n_handles--;
-	scratch_unref(h->scratch);
+	if (h->conv != NULL)
+		h->conv->n_handles--;
+	scratch_close(h->scratch);
 	conversation_unref(h->conv);
 	handle_finish(handle);
 	free(h);
 }
 
 const struct file_ops scratch_ops = {
-	.open = scratch_open,
+	.open = open_scratch,
 	.read = scratch_read,
 	.write = write_scratch,
 	.truncate = truncate_scratch,
@@ -124,37 +148,83 @@ static bool is_fixed(const struct view *v, const char *name)
 	return false;
 }
 
-/* Scratch files stand beside query.sql and nowhere else. */
+static bool is_queries(const struct view *v)
+{
+	return v->dir->dir == NODE_QUERIES;
+}
+
+/* Files stand beside query.sql and in queries/, and nowhere else. */
 static int check_place(const struct view *v, const char *name)
 {
 	int rc = tree_may_enter(v->dir, v->caller);
 
-	if (rc == 0 && (!tree_has_query(v->dir) || v->conn == NULL))
+	if (rc == 0 &&
+	    ((!tree_has_query(v->dir) && !is_queries(v)) || v->conn == NULL))
 		rc = -EACCES;
 	if (rc == 0 && strlen(name) > NAME_MAX)
 		rc = -ENAMETOOLONG;
 	return rc;
 }
 
+/* May the caller make a file of that name? */
+static int check_new(const struct view *v, const char *name)
+{
+	if (is_queries(v))
+		return queries_check_new(v, name);
+	return is_fixed(v, name) ? -EACCES : 0;
+}
+
+/* May it remove or rename what is called so? */
+static int check_old(const struct view *v, const char *name)
+{
+	if (is_queries(v))
+		return queries_check_old(v, name);
+	return is_fixed(v, name) ? -EACCES : 0;
+}
+
+static struct scratch *find_own(const struct view *v, const char *name)
+{
+	if (is_queries(v))
+		return scratch_find(queries_own(v->conn, v->caller), name);
+	return v->conv != NULL ? scratch_find(v->conv->scratch, name) : NULL;
+}
+
+/* Where the caller's files go, made when there is none yet. */
+static int own_dir(struct scratch_dir **out, struct view *v)
+{
+	int rc;
+
+	if (is_queries(v))
+		return queries_make_own(out, v->conn, v->caller);
+	rc = conversation_at(&v->conv, v->dir, v->caller, true);
+	if (rc < 0)
+		return rc;
+	if (v->conv->scratch == NULL)
+		v->conv->scratch =
+			scratch_dir_create(SCRATCH_MAX_FILES, UINT64_MAX);
+	*out = v->conv->scratch;
+	return *out != NULL ? 0 : -ENOMEM;
+}
+
 int editor_create(struct node **out, struct handle **handle, struct view *v,
 		  const char *name, mode_t mode)
 {
+	struct scratch_dir *dir = NULL;
 	struct scratch_handle *h;
-	struct scratch *s;
+	struct scratch *s = NULL;
 	int rc = check_place(v, name);
 
-	if (rc == 0 && is_fixed(v, name))
-		rc = -EACCES;
-	if (rc < 0)
-		return rc;
-	rc = conversation_at(&v->conv, v->dir, v->caller, true);
+	if (rc == 0)
+		rc = check_new(v, name);
+	if (rc == 0)
+		rc = own_dir(&dir, v);
 	if (rc < 0)
 		return rc;
 	/*
 	 * Never for others; and a mode that is not query.sql's makes vim write
 	 * its backup as a copy instead of renaming.
 	 */
-	rc = scratch_create(&s, v->conv, name, mode & 0700);
+	rc = scratch_create(&s, dir, name, is_queries(v) ? 0600 : mode & 0700);
 	if (rc == 0)
 		rc = tree_lookup(out, v, name);
 	if (rc < 0)
@@ -168,18 +238,17 @@ int editor_create(struct node **out, struct handle **handle, struct view *v,
 
 int editor_unlink(const struct view *v, const char *name)
 {
-	struct scratch *s = NULL;
+	struct scratch *s;
 	int rc = check_place(v, name);
 
+	if (rc == 0)
+		rc = check_old(v, name);
 	if (rc < 0)
 		return rc;
-	if (is_fixed(v, name))
-		return -EACCES;
-	if (v->conv != NULL)
-		s = scratch_find(v->conv, name);
+	s = find_own(v, name);
 	if (s == NULL)
 		return -ENOENT;
-	scratch_remove(v->conv, s);
+	scratch_remove(s);
 	return 0;
 }
 
@@ -202,7 +271,7 @@ static int run_scratch(struct request *rq, const struct view *v,
 	if (script == NULL)
 		return -ENOMEM;
 	rc = script_add(script, s->content.data, s->content.len, true);
-	scratch_remove(v->conv, s);
+	scratch_remove(s);
 	if (rc == 0) {
 		rq->owner = script;
 		rq->then = on_env;
@@ -221,20 +290,21 @@ static int run_scratch(struct request *rq, const struct view *v,
 int editor_rename(struct request *rq, const struct view *v, const char *name,
 		  const char *newname)
 {
-	struct scratch *s = NULL;
+	struct scratch *s;
 	int rc = check_place(v, newname);
 
+	if (rc == 0)
+		rc = check_old(v, name);
 	if (rc < 0)
 		return rc;
-	if (v->conv != NULL)
-		s = scratch_find(v->conv, name);
+	s = find_own(v, name);
 	if (s == NULL)
-		return is_fixed(v, name) ? -EACCES : -ENOENT;
-	if (strcmp(newname, "query.sql") == 0)
+		return -ENOENT;
+	if (!is_queries(v) && strcmp(newname, "query.sql") == 0)
 		return run_scratch(rq, v, s);
-	if (is_fixed(v, newname))
-		return -EACCES;
-	rc = scratch_rename(v->conv, s, newname);
+	rc = check_new(v, newname);
+	if (rc == 0)
+		rc = scratch_rename(s, newname);
 	if (rc == 0)
 		request_fail(rq, 0);
 	return rc;

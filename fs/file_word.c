@@ -2,6 +2,8 @@
 /*
  * Files that are written a word to: cancel, .connfs/cancel, creds/refresh.
  */
+#include "fs/file_word.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,23 +15,15 @@
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
-#include "fs/file.h"
 #include "fs/loop.h"
 #include "fs/mount.h"
 #include "fs/report.h"
 #include "fs/script.h"
 #include "fs/statement.h"
 
-struct word_handle {
-	struct handle handle;
-	struct caller caller;
-	struct connection *conn;      /* counted; null outside connections */
-	struct conversation *session; /* counted; null outside sessions */
-};
-
-static int open_word(struct request *rq, struct mount *m, struct node *node,
-		     const struct caller *caller, int flags,
-		     const struct file_ops *ops)
+int word_open(struct request *rq, struct mount *m, struct node *node,
+	      const struct caller *caller, int flags,
+	      const struct file_ops *ops)
 {
 	struct word_handle *h;
 	struct open_reply reply = {.direct_io = true, .nonseekable = true};
@@ -54,7 +48,7 @@ static int open_word(struct request *rq, struct mount *m, struct node *node,
 	return 0;
 }
 
-static void word_release(struct handle *handle)
+void word_release(struct handle *handle)
 {
 	struct word_handle *h = (struct word_handle *)handle;
 
@@ -64,7 +58,7 @@ static void word_release(struct handle *handle)
 	free(h);
 }
 
-static int word_truncate(struct node *node, struct handle *h, uint64_t size)
+int word_truncate(struct node *node, struct handle *h, uint64_t size)
 {
 	(void)node;
 	(void)h;
@@ -74,7 +68,7 @@ static int word_truncate(struct node *node, struct handle *h, uint64_t size)
 static int cancel_open(struct request *rq, struct mount *m, struct node *node,
 		       const struct caller *caller, int flags)
 {
-	return open_word(rq, m, node, caller, flags, &cancel_ops);
+	return word_open(rq, m, node, caller, flags, &cancel_ops);
 }
 
 static int cancel_write(struct request *rq, struct handle *handle,
@@ -110,7 +104,7 @@ static int cancel_id_open(struct request *rq, struct mount *m,
 			  struct node *node, const struct caller *caller,
 			  int flags)
 {
-	return open_word(rq, m, node, caller, flags, &cancel_id_ops);
+	return word_open(rq, m, node, caller, flags, &cancel_id_ops);
 }
 
 static struct script *script_of(struct conversation *conv, uint64_t id)
@@ -174,7 +168,7 @@ const struct file_ops cancel_id_ops = {
 static int refresh_open(struct request *rq, struct mount *m, struct node *node,
 			const struct caller *caller, int flags)
 {
-	return open_word(rq, m, node, caller, flags, &refresh_ops);
+	return word_open(rq, m, node, caller, flags, &refresh_ops);
 }
 
 /* Obtaining a credential may take its time: on a thread of its own. */

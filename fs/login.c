@@ -2,6 +2,8 @@
 #include "fs/login.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "auth/auth.h"
@@ -9,6 +11,65 @@
 #include "common/err.h"
 #include "common/secret.h"
 #include "fs/config.h"
+
+enum { TEXT_SIZE = 512 };
+
+__attribute__((format(printf, 3, 4))) static void tell(
+	const struct login *login, enum login_step step, const char *fmt, ...)
+{
+	char text[TEXT_SIZE];
+	va_list ap;
+
+	if (login->on_step == NULL)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	login->on_step(login->step_arg, step, text);
+}
+
+static void on_db_step(void *arg, enum db_step step, const char *detail)
+{
+	const struct login *login = arg;
+
+	switch (step) {
+	case DB_DIALLED:
+		tell(login, LOGIN_DIALLED, "%s %s",
+		     login->spec->engine->is_file ? "opened" : "dialled",
+		     detail);
+		break;
+	case DB_SECURED:
+		tell(login, LOGIN_SECURED, "%s", detail);
+		break;
+	case DB_PLAIN:
+		tell(login, LOGIN_PLAIN, "no TLS (sslmode %s)", detail);
+		break;
+	case DB_ADMITTED:
+		tell(login, LOGIN_ADMITTED, "admitted%s%s",
+		     *detail != '\0' ? " as " : "", detail);
+		break;
+	}
+}
+
+/* In what way it came about, as creds/ shows it; never from where in detail. */
+static void tell_credential(const struct login *login,
+			    const struct credential *c)
+{
+	const struct spec *spec = login->spec;
+	struct auth_status status;
+	bool from_secret;
+
+	if (login->on_step == NULL || spec->engine->is_file)
+		return;
+	auth_status(spec->auth, &status);
+	from_secret = strcmp(status.source, "secretsmanager") == 0;
+	tell(login, LOGIN_CREDENTIAL, "credential%s%s: %s%s%s%s%s%s",
+	     c->user != NULL ? " of " : "", c->user != NULL ? c->user : "",
+	     status.source[0] != '\0' ? status.source : "none",
+	     from_secret ? " " : "", from_secret ? spec->secret_id : "",
+	     status.keys_source[0] != '\0' ? ", keys of " : "",
+	     status.keys_source, c->was_kept ? ", kept" : "");
+}
 
 /* c: empty where none is needed. */
 static struct db_params make_params(const struct login *login,
@@ -35,6 +96,8 @@ static struct db_params make_params(const struct login *login,
 		.connect_timeout_ms = spec->connect_timeout_ms,
 		.statement_timeout_ms = spec->statement_timeout_ms,
 		.max_row = login->max_row,
+		.on_step = on_db_step,
+		.step_arg = (void *)(uintptr_t)login,
 	};
 }
 
@@ -72,16 +135,20 @@ static int try_once(struct db **out, const struct login *login, bool *again,
 	int rc;
 
 	*again = false;
+	tell(login, LOGIN_BEGUN, "spec of %s: %s", spec->conn_id, spec->file);
 	rc = auth_get(spec->auth, &c, err);
-	if (rc < 0)
-		return rc;
-	rc = check_token(spec, &c, err);
+	if (rc == 0)
+		tell_credential(login, &c);
+	if (rc == 0)
+		rc = check_token(spec, &c, err);
 	if (rc == 0) {
 		params = make_params(login, &c);
 		rc = db_open(out, spec->engine->backend, &params, err);
 		if (is_refused(rc, err))
 			*again = auth_reject(spec->auth, &c, err->msg);
 	}
+	if (rc < 0)
+		tell(login, LOGIN_FAILED, "login failed: %s", err->msg);
 	credential_finish(&c);
 	secret_wipe_stack();
 	return rc;
@@ -111,8 +178,13 @@ static int call(int (*function)(struct db *, const struct db_params *,
 	int rc = 0;
 
 	*again = false;
-	if (logs_in)
+	if (logs_in) {
+		tell(login, LOGIN_BEGUN, "spec of %s: %s", login->spec->conn_id,
+		     login->spec->file);
 		rc = auth_get(login->spec->auth, &c, err);
+	}
+	if (logs_in && rc == 0)
+		tell_credential(login, &c);
 	if (rc == 0)
 		rc = check_token(login->spec, &c, err);
 	if (rc == 0) {

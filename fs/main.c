@@ -25,8 +25,8 @@
 #include "fs/background.h"
 #include "fs/caller.h"
 #include "fs/config.h"
-#include "fs/disk_reader.h"
 #include "fs/file.h"
+#include "fs/jobs.h"
 #include "fs/loop.h"
 #include "fs/mount.h"
 #include "fs/node.h"
@@ -156,11 +156,13 @@ static int create_parts(struct mount *m, struct err *err)
 	m->started_wall = clock_wall_ms();
 	m->requests = request_table_create(m->loop);
 	m->spools = spool_pool_create(&limits);
-	m->disk = disk_reader_create(m->loop);
+	m->disk = jobs_create(m->loop);
+	m->encoding = jobs_create(m->loop);
 	m->nodes = node_table_create(m);
 	m->env = env_reader_create();
 	if (m->requests == NULL || m->spools == NULL || m->disk == NULL ||
-	    m->nodes == NULL || m->env == NULL || mount_apply_config(m) < 0)
+	    m->encoding == NULL || m->nodes == NULL || m->env == NULL ||
+	    mount_apply_config(m) < 0)
 		return err_set(err, ENOMEM, "out of memory");
 	return caller_init(err);
 }
@@ -168,7 +170,8 @@ static int create_parts(struct mount *m, struct err *err)
 static void destroy_parts(struct mount *m)
 {
 	env_reader_destroy(m->env);
-	disk_reader_destroy(m->disk);
+	jobs_destroy(m->encoding);
+	jobs_destroy(m->disk);
 	node_table_destroy(m->nodes);
 	mount_finish(m);
 	/* Events that were posted last hold what they speak of. */
@@ -282,6 +285,7 @@ static int run(struct daemon *d, const struct options *o)
 	int rc;
 
 	m->source = o->source;
+	m->mountpoint = o->mountpoint;
 	m->options = (const char *const *)o->settings;
 	/* Here, as what is locked does not survive the fork before. */
 	if (auth_take_aws_env() < 0) {

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/thread.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
 #include "fs/loop.h"
 #include "fs/node.h"
+#include "fs/queries.h"
 #include "fs/session.h"
 
 static struct connection *find_connection(struct mount *m, const char *conn_id)
@@ -64,6 +66,7 @@ static void remove_connection(struct mount *m, struct connection *c)
 	c->removed = true;
 	while (c->conversations != NULL)
 		conversation_end(c->conversations);
+	queries_end(c);
 	node_remove_connection(m->nodes, c);
 	connection_unref(c);
 }
@@ -84,6 +87,8 @@ int mount_apply_config(struct mount *m)
 	struct connection *next;
 	bool first = m->connections == NULL;
 
+	m->read_wall = clock_wall_ms();
+	m->refused_wall = 0;
 	for (struct connection *c = m->connections; c != NULL; c = next) {
 		next = c->next;
 		if (enabled_spec(m->config, c->spec->conn_id) == NULL)
@@ -126,6 +131,7 @@ static void take_config(struct mount *m, struct reload *r)
 	if (r->rc < 0) {
 		log_error("SOURCE not read again: %s", r->err.msg);
 		m->reload_error = r->err;
+		m->refused_wall = clock_wall_ms();
 		return;
 	}
 	m->reload_error.code = 0;

@@ -12,9 +12,9 @@
 #include "fs/config.h"
 
 struct connection;
-struct disk_reader;
 struct env_reader;
 struct handle;
+struct jobs;
 struct loop;
 struct node_table;
 struct request_table;
@@ -25,14 +25,18 @@ struct mount {
 	struct request_table *requests;
 	struct node_table *nodes;
 	struct spool_pool *spools;
-	struct disk_reader *disk;
+	struct jobs *disk;     /* what waits for the spool's disk */
+	struct jobs *encoding; /* of results, into other formats */
 	struct env_reader *env;
 	struct config *config;
 	const char *source;
+	const char *mountpoint;     /* absolute, in the daemon's namespace */
 	const char *const *options; /* of the command line, for a reload */
 	struct connection *connections;
 	struct handle *handles; /* all open files */
 	int64_t started_wall;   /* ms */
+	int64_t read_wall;      /* ms; SOURCE was read, and taken */
+	int64_t refused_wall;   /* ms; the last reload failed; 0: it did not */
 	uint64_t n_requests;
 	struct err reload_error; /* code 0: the last reload was taken */
 	bool reloading;          /* SOURCE is being read */

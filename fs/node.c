@@ -57,9 +57,11 @@ static struct node *add_dir(struct node_table *t, struct node *parent,
 		node_discard(t, node);
 		return NULL;
 	}
+	node->mtime_ms = clock_wall_ms();
 	if (parent != NULL) {
 		size_t bucket = name_bucket(parent, name);
 
+		parent->mtime_ms = node->mtime_ms;
 		node->sibling = parent->children;
 		parent->children = node;
 		node->name_next = t->names[bucket];
@@ -230,13 +232,20 @@ int node_add_connection(struct node_table *t, struct connection *c)
 	if (node_child(t, node, "results") == NULL) {
 		struct node *sessions =
 			add_dir(t, node, NODE_SESSIONS, "sessions");
+		struct node *queries =
+			add_dir(t, node, NODE_QUERIES, "queries");
 
-		if (sessions == NULL ||
+		if (sessions == NULL || queries == NULL ||
+		    add_dir(t, queries, NODE_RUNS, ".run") == NULL ||
 		    add_dir(t, node, NODE_RESULTS, "results") == NULL ||
 		    add_dir(t, node, NODE_CREDS, "creds") == NULL)
 			return -ENOMEM;
 		sessions->mode = S_IFDIR | 01777;
+		queries->mode = S_IFDIR | 01777;
 	}
+	/* Above other connections it was a directory before. */
+	node->mtime_ms = clock_wall_ms();
+	node->parent->mtime_ms = node->mtime_ms;
 	node->dir = NODE_CONNECTION;
 	connection_unref(node->conn);
 	node->conn = connection_ref(c);
@@ -253,6 +262,8 @@ void node_remove_connection(struct node_table *t, struct connection *c)
 	c->dir = NULL;
 	connection_unref(take_ptr(node->conn));
 	node->dir = NODE_PATH;
+	node->mtime_ms = clock_wall_ms();
+	node->parent->mtime_ms = node->mtime_ms;
 }
 
 static void own(struct node *dir, struct conversation *conv)
@@ -261,7 +272,6 @@ static void own(struct node *dir, struct conversation *conv)
 	dir->mode = S_IFDIR | 0700;
 	dir->uid = conv->key.uid;
 	dir->gid = conv->key.gid;
-	dir->mtime_ms = clock_wall_ms();
 }
 
 int node_add_session(struct node_table *t, struct conversation *conv,
@@ -309,6 +319,7 @@ static void remove_dir(struct node_table *t, struct node *dir)
 			break;
 		}
 	}
+	parent->mtime_ms = clock_wall_ms();
 	dir->parent = NULL;
 	dir->pinned = false;
 	if (dir->lookups == 0)
@@ -327,8 +338,10 @@ struct connection *node_connection(const struct node *dir)
 {
 	if (dir->session != NULL)
 		return dir->session->conn;
+	if (dir->dir == NODE_RUNS)
+		dir = dir->parent;
 	if (dir->dir == NODE_RESULTS || dir->dir == NODE_CREDS ||
-	    dir->dir == NODE_SESSIONS)
+	    dir->dir == NODE_SESSIONS || dir->dir == NODE_QUERIES)
 		dir = dir->parent;
 	return dir->dir == NODE_CONNECTION ? dir->conn : NULL;
 }
@@ -350,19 +363,28 @@ void node_drop_result(struct result *result)
 	result_unref(result);
 }
 
+void node_stat_time(struct stat *st, int64_t mtime_ms)
+{
+	st->st_mtim.tv_sec = mtime_ms / 1000;
+	st->st_mtim.tv_nsec = (mtime_ms % 1000) * 1000000;
+	st->st_atim = st->st_mtim;
+	st->st_ctim = st->st_mtim;
+}
+
 void node_stat(const struct node *node, struct stat *st)
 {
 	memset(st, 0, sizeof(*st));
 	st->st_ino = node->ino;
 	st->st_mode = node->mode;
-	st->st_nlink = node->ops == NULL ? 2 : 1;
+	/*
+	 * Of a directory 1 says that its directories are not counted; 2 would
+	 * say that it has none, and some programs then do not look.
+	 */
+	st->st_nlink = 1;
 	st->st_uid = node->uid;
 	st->st_gid = node->gid;
 	st->st_size = (off_t)node->size;
 	st->st_blocks = (blkcnt_t)((node->size + 511) / 512);
 	st->st_blksize = BLOCK_SIZE;
-	st->st_mtim.tv_sec = node->mtime_ms / 1000;
-	st->st_mtim.tv_nsec = (node->mtime_ms % 1000) * 1000000;
-	st->st_atim = st->st_mtim;
-	st->st_ctim = st->st_mtim;
+	node_stat_time(st, node->mtime_ms);
 }

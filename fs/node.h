@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "fs/format.h"
+
 struct caller;
 struct connection;
 struct conversation;
@@ -36,14 +38,21 @@ enum node_dir {
 	NODE_CREDS,
 	NODE_SESSIONS, /* where callers make sessions */
 	NODE_SESSION,  /* one of them */
+	NODE_QUERIES,  /* saved queries, and links to their results */
+	NODE_RUNS,     /* .run in it: what the links lead to; never listed */
 };
 
-/* Above all ids. */
+/*
+ * Names that stand in every directory of a kind show a number that is made of
+ * their place and is above all ids: cp, tail and vim take a file whose number
+ * changes for another one.
+ */
 #define NODE_LASTING_INO (UINT64_C(1) << 62)
+enum { NODE_PLACE_SHIFT = 48 };
 
 struct node {
 	uint64_t id;
-	uint64_t ino;     /* what stat shows; the id but for query.sql */
+	uint64_t ino;     /* what stat shows; see NODE_LASTING_INO */
 	uint64_t lookups; /* references the kernel holds */
 	struct node *hash_next;
 	enum node_dir dir;
@@ -69,14 +78,17 @@ struct node {
 	struct connection *conn;
 	struct conversation *conv;
 	struct result *result;
+	enum format format;       /* of a result */
+	uint64_t number;          /* of one that is to come, see follow.h */
 	struct node *result_next; /* of the same result */
 	struct scratch *scratch;
 	/* The open file that it belongs to; not counted. */
 	struct exchange *exchange;
+	struct run *run;
 	uint64_t script_id; /* whose results it shows; 0: nobody's */
 	bool last;          /* result.csv: good while it is the last one */
 	bool dropped;       /* its result has been given up */
-	char *text;         /* size bytes */
+	char *text;         /* size bytes; of a link: where it leads */
 	/* Whom the text was made for; conv too, if it tells of that. */
 	uid_t reader_uid;
 	uint64_t reader_pid_ns;
@@ -136,5 +148,6 @@ void node_set_result(struct node *node, struct result *result);
 void node_drop_result(struct result *result);
 
 void node_stat(const struct node *node, struct stat *st);
+void node_stat_time(struct stat *st, int64_t mtime_ms);
 
 #endif

@@ -22,6 +22,7 @@
 #include "fs/ops_init.h"
 #include "fs/ops_xattr.h"
 #include "fs/sessions.h"
+#include "fs/tree_times.h"
 
 /* Names and numbers of directories do not change; who sees them does. */
 static const double DIR_ENTRY_SECONDS = 60.0;
@@ -150,27 +151,47 @@ static int check_dir(fuse_req_t req, struct node *node)
 	return rc < 0 ? rc : tree_may_enter(node, &caller);
 }
 
-static void reply_attr(fuse_req_t req, const struct node *node)
+static void reply_attr(fuse_req_t req, struct node *node)
 {
 	struct fuse_entry_param e;
-	struct stat st;
 
-	fill_entry(&e, (struct node *)(uintptr_t)node);
-	node_stat(node, &st);
-	(void)fuse_reply_attr(req, &st, e.attr_timeout);
+	fill_entry(&e, node);
+	(void)fuse_reply_attr(req, &e.attr, e.attr_timeout);
+}
+
+/* One directory for all, in which each caller finds what is its own. */
+static int reply_shared(fuse_req_t req, struct node *dir)
+{
+	struct fuse_entry_param e;
+	struct caller caller;
+	int rc = identify(req, &caller);
+
+	if (rc == 0)
+		rc = tree_may_enter(dir, &caller);
+	if (rc < 0)
+		return rc;
+	fill_entry(&e, dir);
+	node_stat_time(&e.attr, time_of_shared(dir, &caller));
+	(void)fuse_reply_attr(req, &e.attr, e.attr_timeout);
+	return 0;
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
 	struct node *node = node_get(mount_of(req)->nodes, ino);
-	int rc = node != NULL ? check_dir(req, node) : -ESTALE;
+	int rc = -ESTALE;
 
 	(void)fi;
+	if (node != NULL && time_is_callers(node)) {
+		rc = reply_shared(req, node);
+	} else if (node != NULL) {
+		rc = check_dir(req, node);
+		if (rc == 0)
+			reply_attr(req, node);
+	}
 	if (rc < 0)
 		fail(req, rc);
-	else
-		reply_attr(req, node);
 }
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
@@ -206,7 +227,7 @@ static void op_access(fuse_req_t req, fuse_ino_t ino, int mask)
 
 	if (rc == 0 && node->dir != NODE_FILE && (mask & W_OK) != 0 &&
 	    node->dir != NODE_CONNECTION && node->dir != NODE_SESSIONS &&
-	    node->dir != NODE_SESSION)
+	    node->dir != NODE_SESSION && node->dir != NODE_QUERIES)
 		rc = -EACCES;
 	if (rc == 0 && node->dir == NODE_FILE &&
 	    (((mask & W_OK) != 0 && (node->mode & 0222) == 0) ||
@@ -229,6 +250,8 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		rc = identify(req, &caller);
 	if (rc == 0 && node->ops == NULL)
 		rc = -EISDIR;
+	if (rc == 0 && node->ops->open == NULL)
+		rc = -EACCES;
 	if (rc == 0 && node->conn != NULL &&
 	    (node->conn->removed ||
 	     !access_allowed(&node->conn->spec->access, &caller)))
@@ -335,6 +358,16 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 		return;
 	}
 	(void)fuse_reply_poll(req, h->ops->poll(h, poll));
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	const struct node *node = node_get(mount_of(req)->nodes, ino);
+
+	if (node != NULL && S_ISLNK(node->mode))
+		(void)fuse_reply_readlink(req, node->text);
+	else
+		fail(req, node != NULL ? -EINVAL : -ESTALE);
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino,
@@ -444,6 +477,20 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 	fail(req, rc);
 }
 
+/* mv copies what it may not rename, and asks without flags then. */
+static int check_rename(const struct view *v, fuse_ino_t newparent,
+			unsigned int flags)
+{
+	const struct node *to = node_get(v->mount->nodes, newparent);
+
+	if (to == NULL)
+		return -ESTALE;
+	if (to != v->dir &&
+	    (to->dir == NODE_QUERIES || v->dir->dir == NODE_QUERIES))
+		return -EXDEV;
+	return to != v->dir || flags != 0 ? -EINVAL : 0;
+}
+
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 		      fuse_ino_t newparent, const char *newname,
 		      unsigned int flags)
@@ -454,8 +501,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
 	int rc = look(&v, &caller, req, parent);
 
 	start_request(&rq, req);
-	if (rc == 0 && (parent != newparent || flags != 0))
-		rc = -EINVAL;
+	if (rc == 0)
+		rc = check_rename(&v, newparent, flags);
 	if (rc == 0)
 		rc = editor_rename(&rq, &v, name, newname);
 	if (rc < 0)
@@ -520,6 +567,7 @@ const struct fuse_lowlevel_ops connfs_ops = {
 	.getattr = op_getattr,
 	.setattr = op_setattr,
 	.access = op_access,
+	.readlink = op_readlink,
 	.open = op_open,
 	.read = op_read,
 	.write = op_write,

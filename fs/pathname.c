@@ -8,9 +8,10 @@
 
 /* Names beside and inside a connection's directory. */
 static const char *const reserved[] = {
-	"README",   "cancel",      "client.json", "connection.json", "creds",
-	"error",    "params.json", "queries",     "results",         "schema",
-	"sessions", "sql",         "status.json",
+	"README",      "cancel", "client.json", "connection.json",
+	"creds",       "error",  "params.json", "queries",
+	"results",     "schema", "sessions",    "sql",
+	"status.json", "wait",
 };
 
 /* query.sql~ is vim's backup, result.* has a file for each format. */

@@ -14,11 +14,14 @@
 #include "fs/conversation.h"
 #include "fs/conversation_params.h"
 #include "fs/file.h"
+#include "fs/file_run.h"
 #include "fs/mount.h"
 #include "fs/params.h"
 #include "fs/result.h"
 #include "fs/script.h"
 #include "fs/statement.h"
+#include "fs/timing.h"
+#include "fs/trail.h"
 
 static struct script *picked(const struct view *v, bool refused)
 {
@@ -87,7 +90,9 @@ static void status_of(struct buf *out, const struct script *script,
 		buf_printf(out, "  \"parameters\": %zu,\n", s->n_params);
 	json_text(out, "started_at", started);
 	buf_printf(out, "  \"elapsed_ms\": %" PRIu64 ",\n", elapsed_ms(s));
-	buf_printf(out, "  \"rows\": %" PRIu64 ",\n",
+	buf_puts(out, "  \"timing\": ");
+	timing_json(&s->timing, out);
+	buf_printf(out, ",\n  \"rows\": %" PRIu64 ",\n",
 		   (uint64_t)atomic_load(&s->rows));
 	buf_printf(out, "  \"bytes\": %" PRIu64 ",\n", count_bytes(s));
 	buf_printf(out, "  \"complete\": %s,\n",
@@ -123,6 +128,13 @@ static struct statement *statement_at(const struct script *script)
 {
 	return script->running || script->pending == NULL ? script->current
 							  : script->pending;
+}
+
+struct statement *report_statement(const struct view *v)
+{
+	const struct script *script = picked(v, false);
+
+	return script != NULL ? statement_at(script) : NULL;
 }
 
 void report_status(struct buf *out, const struct view *v)
@@ -200,6 +212,10 @@ void report_failure(struct buf *out, struct statement *s)
 	if (s->unknown_outcome)
 		buf_puts(out, "The server did not confirm that it stopped: it "
 			      "may still be working on the statement.\n");
+	if (s->trail != NULL) {
+		buf_puts(out, "EVENTS:\n");
+		trail_text(s->trail, out);
+	}
 }
 
 /* Those for the next statement were refused: the last thing that failed. */
@@ -220,10 +236,18 @@ void report_error(struct buf *out, const struct view *v)
 {
 	struct script *script = picked(v, true);
 	bool refused = error_of_params(out, v);
+	bool ran = script != NULL && script->current != NULL;
 
-	if (script != NULL && script->current != NULL)
+	if (v->conv != NULL &&
+	    run_failure_is_newer(v->conv->run_failure,
+				 ran ? script->current->id : 0)) {
+		run_failure_text(v->conv->run_failure, out);
+		return;
+	}
+	if (ran)
 		report_failure(out, script->current);
-	if (script == NULL && !refused)
+	/* One in sessions/ is found by its name, from everywhere. */
+	if (script == NULL && !refused && v->dir->session == NULL)
 		buf_puts(out,
 			 "No statement has been run here in this session.\n"
 			 "A session is one login shell, one `docker exec`, one "
@@ -244,8 +268,7 @@ void report_params(struct buf *out, const struct view *v)
 
 void report_query(struct buf *out, const struct view *v)
 {
-	struct script *script = picked(v, false);
-	struct statement *s = script != NULL ? statement_at(script) : NULL;
+	const struct statement *s = report_statement(v);
 
 	if (s == NULL)
 		return;

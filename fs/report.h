@@ -23,6 +23,9 @@ void report_statements(struct buf *out, const struct view *v); /* .connfs */
 /* The same of one statement: nothing when it has not failed. */
 void report_failure(struct buf *out, struct statement *s);
 
+/* The one that status.json and query.sql tell of; borrowed, or null. */
+struct statement *report_statement(const struct view *v);
+
 /* May the caller know of what this conversation runs, and cancel it? */
 bool report_may_see(const struct conversation *conv,
 		    const struct caller *caller);

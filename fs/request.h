@@ -19,12 +19,15 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "fs/format.h"
+
 struct fuse_file_info;
 struct fuse_pollhandle;
 struct poll_handle;
 struct fuse_req;
 struct loop;
 struct request;
+struct result_owner;
 
 typedef void (*request_fn)(struct request *rq);
 
@@ -40,6 +43,9 @@ struct request {
 	size_t size;
 	uint64_t off;
 	int flags; /* of an OPEN; of a READ: as they are by then */
+	/* Of an OPEN of a result; the other may be null. */
+	enum format format;
+	struct result_owner *result_owner;
 	request_fn on_dying;
 	request_fn then;      /* what goes on once it need not wait */
 	struct request *next; /* in the owner's list */

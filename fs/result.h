@@ -15,8 +15,11 @@
 #include <stdint.h>
 
 #include "backends/db.h"
+#include "fs/format.h"
 #include "fs/spool.h"
 
+struct cell_kinds;
+struct format_index;
 struct node;
 struct result_reader;
 struct statement;
@@ -27,7 +30,11 @@ struct result {
 	struct spool *spool;
 	char *columns_json; /* [{"name": .., "type": ..}, ..] */
 	size_t n_cols;
-	bool *plain; /* per column: never needs quoting */
+	bool *plain;              /* per column: never needs quoting */
+	bool has_rows;            /* false: the bytes of COPY */
+	struct format_head head;  /* of what has rows */
+	struct cell_kinds *kinds; /* null: no column varies */
+	struct format_index *index;
 
 	/* Thread of the loop. */
 	struct result_reader *readers; /* of open files */
@@ -42,5 +49,18 @@ struct result *result_create(struct spool_pool *pool,
 			     const struct db_column *cols, size_t n_cols);
 struct result *result_ref(struct result *result);
 void result_unref(struct result *result); /* null is allowed */
+
+/*
+ * What the end of a finished one means to a reader: 0, or the negative errno
+ * it ended with. Any thread.
+ */
+int result_end(const struct result *result);
+
+/*
+ * Whether it can be read in a format: 0; -EOPNOTSUPP: the bytes of COPY are
+ * none but themselves; -EFBIG: it is JSON, and its columns change between
+ * number and text too often to be told apart. Any thread.
+ */
+int result_check_format(const struct result *result, enum format format);
 
 #endif

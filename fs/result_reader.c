@@ -7,16 +7,19 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "fs/disk_reader.h"
+#include "fs/jobs.h"
 #include "fs/mount.h"
 #include "fs/result.h"
 #include "fs/statement.h"
 
 /* Outlives the reader when that is finished meanwhile. */
 struct result_fetch {
-	struct disk_fetch disk;
+	struct job job;
 	struct result_reader *r; /* null: finished, or at another result */
 	struct spool *spool;     /* counted */
+	uint64_t off;
+	size_t size;
+	int rc;
 };
 
 static void on_again(struct loop_timer *timer)
@@ -90,17 +93,7 @@ int result_reader_pin(struct result_reader *r, struct result *result,
 
 int result_reader_end(const struct result_reader *r)
 {
-	struct spool_state state;
-
-	spool_state(r->result->spool, &state);
-	switch (state.code) {
-	case 0:
-	case ECANCELED:
-	case ETIMEDOUT:
-		return -state.code;
-	default:
-		return -EIO; /* the reason stands in `error` */
-	}
+	return result_end(r->result);
 }
 
 /*
@@ -175,13 +168,20 @@ int result_reader_serve(struct result_reader *r, struct request *rq)
 	return state.finished ? RESULT_END : RESULT_LATER;
 }
 
+static void fetch_bytes(struct job *job)
+{
+	struct result_fetch *f = (struct result_fetch *)job;
+
+	f->rc = spool_fetch(f->spool, f->off, f->size);
+}
+
 static void on_fetched(struct loop_event *event)
 {
 	struct result_fetch *f = (struct result_fetch *)event;
 
 	if (f->r != NULL) {
 		f->r->fetch = NULL;
-		f->r->unreadable = f->disk.rc < 0;
+		f->r->unreadable = f->rc < 0;
 		result_reader_wake(f->r);
 	}
 	spool_unref(f->spool);
@@ -203,11 +203,11 @@ static int fetch(struct result_reader *r, const struct request *rq)
 		return -ENOMEM;
 	f->r = r;
 	f->spool = spool_ref(r->result->spool);
-	f->disk.event.run = on_fetched;
-	f->disk.spool = f->spool;
-	f->disk.off = rq->off;
-	f->disk.size = rq->size;
-	rc = disk_reader_fetch(r->mount->disk, &f->disk);
+	f->job.event.run = on_fetched;
+	f->job.work = fetch_bytes;
+	f->off = rq->off;
+	f->size = rq->size;
+	rc = jobs_add(r->mount->disk, &f->job);
 	if (rc < 0) {
 		spool_unref(f->spool);
 		free(f);
@@ -276,11 +276,16 @@ int result_reader_read(struct result_reader *r, struct request *rq,
 		       bool nonblocking)
 {
 	struct request *parked;
-	int rc = r->ops->serve(r, rq);
+	int rc;
 
+	/* Who polls instead of waiting is told, also without a new poll. */
+	do {
+		rc = r->ops->serve(r, rq);
+	} while (rc == RESULT_LATER && nonblocking && r->result != NULL &&
+		 !result_reader_want(r, r->result, rq->off));
 	if (rc <= 0)
 		return rc;
-	if (rc == RESULT_LATER && nonblocking)
+	if ((rc == RESULT_LATER || rc == RESULT_AWAITED) && nonblocking)
 		return -EAGAIN;
 	parked = request_park(r->mount->requests, rq, on_dying, r);
 	if (parked == NULL)

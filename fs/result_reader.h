@@ -23,6 +23,7 @@ struct statement;
 enum result_served {
 	RESULT_ANSWERED,
 	RESULT_LATER,   /* nothing is there yet */
+	RESULT_AWAITED, /* the same, and serve() has seen to the wake */
 	RESULT_ON_DISK, /* the bytes have to be fetched first */
 	RESULT_END,     /* of result_reader_serve() only */
 };

@@ -11,12 +11,14 @@
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
+#include "fs/follow.h"
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/result.h"
 #include "fs/result_reader.h"
 #include "fs/script_results.h"
 #include "fs/script_text.h"
+#include "fs/script_watch.h"
 #include "fs/session.h"
 #include "fs/statement.h"
 
@@ -186,6 +188,8 @@ static void on_statement_timer(struct loop_timer *timer)
 		(void)loop_timer_start(s->loop, &s->timer, ABORT_MS);
 		break;
 	default:
+		if (conv->session != NULL)
+			session_explain(conv->session, s);
 		connection_release(conv->conn, conv);
 		statement_give_up(s);
 	}
@@ -234,8 +238,11 @@ static void send_current(struct script *script)
 static bool start_next(struct script *script)
 {
 	struct err err = {0};
-	int rc = may_run(script, script->pending, &err);
+	int rc;
 
+	if (follow_holds(script))
+		return false;
+	rc = may_run(script, script->pending, &err);
 	if (rc == 0) {
 		rc = conversation_enter(script->conv, script, &err);
 		if (rc == 0) {
@@ -286,7 +293,7 @@ static void finish_current(struct script *script)
 static void check_overflow(struct script *script)
 {
 	if (!script->running || (script->pending == NULL && !script->held) ||
-	    !statement_blocked(script->current))
+	    script->conv->follow != NULL || !statement_blocked(script->current))
 		return;
 	/* A READ of the exchange may wait for just these rows. */
 	if (script->on_progress != NULL)
@@ -321,8 +328,7 @@ static unsigned settles_in(struct script *script)
 	return (unsigned)(settings->settle_time_ms - since);
 }
 
-/* What the waiters are to be told, if it is known. */
-static bool settled(struct script *script, int *rc)
+bool script_settled(struct script *script, int *rc)
 {
 	unsigned wait;
 
@@ -378,7 +384,7 @@ static void answer_waiters(struct script *script)
 	struct request *rq;
 	int rc;
 
-	if (script->waiters.first == NULL || !settled(script, &rc))
+	if (script->waiters.first == NULL || !script_settled(script, &rc))
 		return;
 	loop_timer_stop(mount_of(script)->loop, &script->settle_timer);
 	while ((rq = request_list_take(&script->waiters)) != NULL) {
@@ -401,7 +407,9 @@ static void answer_openers(struct script *script)
 		struct statement *statement;
 		struct result *result;
 
-		if (script_last_result(script, &result, &statement) == -EAGAIN)
+		/* A failure of that errno is one, too. */
+		if (script->rc == 0 &&
+		    script_last_result(script, &result, &statement) == -EAGAIN)
 			request_list_add(&later, rq);
 		else
 			rq->then(rq);
@@ -419,7 +427,8 @@ static void check_abandoned(struct script *script)
 	struct spool_state state;
 
 	if (!script->running || script->n_collected == 0 ||
-	    script->pending != NULL || script->waiters.first != NULL)
+	    script->n_results == 0 || script->pending != NULL ||
+	    script->waiters.first != NULL)
 		return;
 	result = script->results[script->n_results - 1].result;
 	if (!result->left_early || result->n_open > 0 ||
@@ -456,6 +465,8 @@ void script_advance(struct script *script)
 	answer_waiters(script);
 	answer_openers(script);
 	check_abandoned(script);
+	script_tell_watchers(script);
+	follow_check(script->conv);
 	if (!script->running && script->pending == NULL) {
 		loop_timer_stop(mount_of(script)->loop, &script->queue_timer);
 		conversation_leave(script->conv, script);
@@ -561,6 +572,8 @@ void script_cancel(struct script *script, int reason)
 		/* Nothing to ask for: it was never sent, or who would wait? */
 		if (conv->session != NULL && reason == STOP_ENDING)
 			session_cancel(conv->session, s);
+		if (conv->session != NULL)
+			session_explain(conv->session, s);
 		connection_release(conv->conn, conv);
 		statement_finish(s, -ECANCELED, NULL);
 		return;

@@ -16,6 +16,7 @@
 
 #include "common/buf.h"
 #include "fs/caller.h"
+#include "fs/format.h"
 #include "fs/loop.h"
 #include "fs/request.h"
 
@@ -28,6 +29,7 @@ enum {
 struct conversation;
 struct err;
 struct result;
+struct script_watcher;
 struct statement;
 struct sql_splitter;
 
@@ -71,11 +73,13 @@ struct script {
 	} results[SCRIPT_MAX_RESULTS];
 	size_t n_results;
 	uint64_t first_result;
-	size_t n_collected;  /* of current's own */
-	uint64_t blank_node; /* result.csv while there is none; 0: not made */
+	size_t n_collected; /* of current's own */
+	/* result.csv and the others while there is none; 0: not made. */
+	uint64_t blank_nodes[FORMATS];
 
 	struct request_list waiters; /* WRITE, FLUSH, FSYNC, RENAME */
 	struct request_list openers; /* OPEN of a result */
+	struct script_watcher *watchers;
 	struct loop_timer settle_timer;
 	struct loop_timer queue_timer;
 };
@@ -106,6 +110,12 @@ int script_write(struct script *script, struct request *rq, const char *data,
  */
 int script_add(struct script *script, const char *data, size_t len, bool end);
 int script_settle(struct script *script, struct request *rq);
+
+/*
+ * What a waiter is to be told, if it is known: 0 or the negative errno. While
+ * it is not, script_advance() is called when it may be.
+ */
+bool script_settled(struct script *script, int *rc);
 
 /*
  * The end of the text, or a place to run what stands there without its
@@ -139,8 +149,11 @@ void script_close(struct script *script);
 int script_last_result(struct script *script, struct result **out,
 		       struct statement **statement);
 
-/* Keeps an OPEN until script_last_result() knows; then rq->then is called. */
-int script_wait_result(struct script *script, const struct request *rq);
+/*
+ * Keeps an OPEN, parked or not, until script_last_result() knows; then
+ * rq->then is called.
+ */
+int script_wait_result(struct script *script, struct request *rq);
 
 /* A reader of a running result has gone; it may be nobody wants it now. */
 void script_reader_left(struct script *script, struct result *result,

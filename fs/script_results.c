@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
+#include "fs/file_result.h"
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/result.h"
@@ -70,22 +71,32 @@ int script_last_result(struct script *script, struct result **out,
 
 static void on_opener_dying(struct request *rq)
 {
-	struct script *script = rq->owner;
+	struct script *script = script_ref(rq->owner);
+	struct result_owner *owner = rq->result_owner;
 
 	request_list_remove(&script->openers, rq);
 	request_fail(rq, EINTR);
 	script_reader_died(script);
+	if (owner != NULL)
+		owner->closed(owner);
+	script_unref(script);
 }
 
-int script_wait_result(struct script *script, const struct request *rq)
+int script_wait_result(struct script *script, struct request *rq)
 {
-	struct request *parked;
+	struct request *parked = rq;
 
-	parked = request_park(script->conv->conn->mount->requests, rq,
-			      on_opener_dying, script);
+	if (!rq->parked)
+		parked = request_park(script->conv->conn->mount->requests, rq,
+				      on_opener_dying, script);
 	if (parked == NULL)
 		return -ENOMEM;
+	parked->on_dying = on_opener_dying;
+	parked->owner = script;
 	request_list_add(&script->openers, parked);
+	/* It may have been told while it waited for something else. */
+	if (parked->dying)
+		on_opener_dying(parked);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "fs/session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -23,8 +24,6 @@
 #include "fs/statement.h"
 
 enum {
-	/* One part in so many of a connection's life is left to chance. */
-	LIFE_SPREAD = 10,
 	/* A statement that met another's: how often it is sent again, .. */
 	CONFLICT_TRIES = 3,
 	/* .. and what it waits before, which doubles, and varies by a part. */
@@ -98,133 +97,10 @@ struct timespec session_time_in(unsigned ms)
 	return ts;
 }
 
-struct login session_login(const struct session *session, const char *app_name)
-{
-	return (struct login){
-		.spec = session->spec,
-		.app_name = app_name,
-		.max_row = session->max_row,
-		.read_only = session->read_only,
-	};
-}
-
-/* Takes the connection away once no canceller is left that could use it. */
-static struct db *detach_db(struct session *session)
-{
-	struct db *db;
-
-	auto_lock(&session->lock);
-	while (session->n_cancels > 0)
-		(void)pthread_cond_wait(&session->cond, &session->lock);
-	db = session->db;
-	session->db = NULL;
-	session->state.in_transaction = false;
-	session->state.keeps_state = false;
-	session->state.sql_modes =
-		sql_default_modes(session->spec->engine->dialect);
-	return db;
-}
-
-/*
- * When a connection that begins now is to end: all that were opened together do
- * not end together.
- */
-static uint64_t end_of_life(const struct session *session)
-{
-	unsigned life = session->spec->engine->session_life_ms;
-
-	if (life == 0)
-		return UINT64_MAX;
-	return clock_mono_ms() + life - chance_up_to(life / LIFE_SPREAD);
-}
-
-static int log_in(struct session *session, struct err *err)
-{
-	struct login login = session_login(session, session->app_name);
-	struct db *db;
-	int rc = login_open(&db, &login, err);
-
-	if (rc < 0)
-		return rc;
-	if (!session->logged_in_before)
-		conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG, "logged in");
-	session->logged_in_before = true;
-	session->db_end = end_of_life(session);
-	auto_lock(&session->lock);
-	session->db = db;
-	session->lent = false;
-	session->state.sql_modes = db_sql_modes(db);
-	return 0;
-}
-
-/*
- * The connection was another client's: nothing of that is left in it. One that
- * cannot be reset is closed.
- */
-static int reset(struct session *session, struct err *err)
-{
-	struct login login = session_login(session, session->app_name);
-	int rc = login_reset(session->db, &login, err);
-
-	if (rc < 0) {
-		db_close(detach_db(session));
-		return log_in(session, err);
-	}
-	auto_lock(&session->lock);
-	session->lent = false;
-	session->state.sql_modes = db_sql_modes(session->db);
-	return 0;
-}
-
-/* The server would soon end the connection, and nothing is lost with it. */
-static bool is_aged(struct session *session)
-{
-	struct session_state state;
-
-	if (clock_mono_ms() < session->db_end)
-		return false;
-	session_state(session, &state);
-	return !state.keeps_state;
-}
-
-/*
- * A connection that is known to work, or a new one. One that was lost with
- * something in it that the next statement would count on is a failure.
- */
-static int ready(struct session *session, struct err *err)
-{
-	struct session_state was;
-	int rc;
-
-	if (session->db != NULL && is_aged(session))
-		db_close(detach_db(session));
-	if (session->db == NULL)
-		return log_in(session, err);
-	rc = db_check(session->db, err);
-	if (rc == 0 && session->lent)
-		return reset(session, err);
-	if (rc != -ENOTCONN)
-		return rc;
-	session_state(session, &was);
-	db_close(detach_db(session));
-	if (was.in_transaction)
-		return err_set(err, ENOTCONN,
-			       "the server closed the connection; the open "
-			       "transaction was rolled back");
-	if (was.keeps_state)
-		return err_set(err, ENOTCONN,
-			       "the server closed the connection; its settings, "
-			       "temporary tables and prepared statements are "
-			       "gone");
-	conn_log(session->spec->conn_id, LOG_LEVEL_DEBUG,
-		 "the server closed an idle connection; logging in again");
-	return log_in(session, err);
-}
-
 static int run_once(struct session *session, struct statement *s,
 		    struct err *err)
 {
-	int rc = ready(session, err);
+	int rc = session_ready(session, err);
 
 	if (rc < 0)
 		return rc;
@@ -236,10 +112,14 @@ static int run_once(struct session *session, struct statement *s,
 	statement_set_state(s, STATEMENT_RUNNING);
 	if (atomic_load(&s->stopped))
 		return err_set(err, ECANCELED, "cancelled");
+	session_note(session, "sent statement %" PRIu64, s->id);
+	statement_set_sent(s);
 	rc = db_exec(session->db, s->sql, params_args(s->params),
 		     &statement_sink, s, err);
-	if (rc == -ENOTCONN)
-		db_close(detach_db(session));
+	if (rc == -ENOTCONN) {
+		session_note(session, "connection lost: %s", err->msg);
+		db_close(session_detach_db(session));
+	}
 	return rc;
 }
 
@@ -339,7 +219,9 @@ static void run(struct session *session, struct statement *s)
 		auto_lock(&s->lock);
 		(void)snprintf(s->app_name, sizeof(s->app_name), "%s",
 			       session->app_name);
+		timing_end(&s->timing, TIMING_QUEUE);
 	}
+	session_begin_trail(session);
 	statement_set_state(s, STATEMENT_CONNECTING);
 	rc = run_tries(session, s, &err);
 	{
@@ -361,6 +243,8 @@ static void run(struct session *session, struct statement *s)
 	}
 	/* They can be large, and a result may be kept for long. */
 	params_unref(take_ptr(s->params));
+	if (rc < 0)
+		session_explain(session, s);
 	/* The loop must see the session idle when it sees the end. */
 	statement_finish(s, rc, &err);
 	changed(session);
@@ -385,7 +269,7 @@ static void *worker(void *arg)
 			break;
 		run(session, s);
 	}
-	db_close(detach_db(session));
+	db_close(session_detach_db(session));
 	{
 		auto_lock(&session->lock);
 		session->ended = true;
@@ -457,8 +341,11 @@ void session_run(struct session *session, struct statement *s)
 void session_abort(struct session *session, struct statement *s)
 {
 	auto_lock(&session->lock);
-	if (session->job == s && session->db != NULL)
-		db_abort(session->db);
+	if (session->job != s || session->db == NULL)
+		return;
+	trail_note(&session->trail, "cut the connection: the server did not "
+				    "end the statement");
+	db_abort(session->db);
 }
 
 void session_close(struct session *session)

@@ -57,6 +57,9 @@ int session_hand_over(struct session *session, void *owner,
  */
 void session_cancel(struct session *session, struct statement *s);
 
+/* Puts down in s, which it has, what happened until now: for `error`. */
+void session_explain(struct session *session, struct statement *s);
+
 /* Cuts the connection under s, so that the worker returns. Does not wait. */
 void session_abort(struct session *session, struct statement *s);
 

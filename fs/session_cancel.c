@@ -57,6 +57,19 @@ static bool still_runs(const struct cancel *c, unsigned ms)
 	return session->job == c->s && session->db != NULL;
 }
 
+static int ask(const struct cancel *c, const struct login *login,
+	       struct err *err)
+{
+	int rc = login_cancel(c->session->db, login, err);
+
+	if (rc == 0)
+		session_note(c->session, "asked the server to end it");
+	else
+		session_note(c->session, "cannot ask the server to end it: %s",
+			     err->msg);
+	return rc;
+}
+
 /*
  * A request may reach the server before the statement does, and is lost then:
  * it is made again, until the statement ends or the loop cuts the line.
@@ -72,7 +85,7 @@ static void *canceller(void *arg)
 	for (unsigned ms = 0;
 	     rc == 0 && ms <= CANCEL_RETRY_MAX_MS && still_runs(c, ms);
 	     ms = ms == 0 ? CANCEL_RETRY_MS : ms * 4)
-		rc = login_cancel(session->db, &login, &err);
+		rc = ask(c, &login, &err);
 	if (rc < 0)
 		conn_log(session->spec->conn_id, LOG_LEVEL_WARN,
 			 "cannot cancel at the server: %s", err.msg);

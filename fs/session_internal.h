@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What session.c and session_cancel.c share: who may touch what of a session.
- * Private to the two.
+ * What session.c, session_login.c and session_cancel.c share: who may touch
+ * what of a session. Private to the three.
  */
 #ifndef CONNFS_FS_SESSION_INTERNAL_H
 #define CONNFS_FS_SESSION_INTERNAL_H
@@ -15,8 +15,10 @@
 #include "fs/login.h"
 #include "fs/loop.h"
 #include "fs/session.h"
+#include "fs/trail.h"
 
 struct db;
+struct err;
 struct spec;
 struct statement;
 
@@ -53,6 +55,10 @@ struct session {
 	struct db *db;         /* lock to change; the worker uses it */
 	unsigned n_cancels;    /* lock; cancellers: the worker outlives them */
 	struct session_state state; /* lock */
+	/* What happened last; of it, how the connection came about. */
+	struct trail trail;  /* lock */
+	uint64_t login_from; /* lock; see trail_keep() */
+	uint64_t login_to;   /* lock */
 };
 
 /* Of clock_mono_ms(), for pthread_cond_timedwait(). */
@@ -60,5 +66,22 @@ struct timespec session_time_in(unsigned ms);
 
 /* How it logs in, under that name. Lent by the session. */
 struct login session_login(const struct session *session, const char *app_name);
+
+/*
+ * Worker, while it has a job: a connection that is known to work, or a new one.
+ * One that was lost with something in it that the next statement would count on
+ * is a failure.
+ */
+int session_ready(struct session *session, struct err *err);
+
+/* Takes the connection away once no canceller is left that could use it. */
+struct db *session_detach_db(struct session *session);
+
+/* Notes an event, without a secret. Any thread, without the lock. */
+void session_note(struct session *session, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Forgets the events of the statement before. */
+void session_begin_trail(struct session *session);
 
 #endif

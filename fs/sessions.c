@@ -13,10 +13,19 @@
 #include "fs/mount.h"
 #include "fs/node.h"
 
+/* What is not a name the kernel lets through, a word that is written may be. */
 static int check_name(const char *name)
 {
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
+	if (*name == '\0' || strchr(name, '/') != NULL)
+		return -EINVAL;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EEXIST;
+	for (const struct entry *e = sessions_entries; e->name != NULL; e++) {
+		if (strcmp(name, e->name) == 0)
+			return -EEXIST;
+	}
 	for (; *name != '\0'; name++) {
 		if ((unsigned char)*name < 0x20 || *name == 0x7f)
 			return -EINVAL;

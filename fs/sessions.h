@@ -13,8 +13,9 @@ struct view;
 enum { SESSIONS_MAX = 1000 }; /* of one user and connection */
 
 /*
- * 0, -EEXIST also when it is another's, -EDQUOT, -EINVAL for a name with
- * control characters, -EACCES anywhere but in sessions/.
+ * 0, -EEXIST also when it is another's or one of sessions_entries, -EDQUOT,
+ * -EINVAL for a name with control characters or slashes, -EACCES anywhere but
+ * in sessions/.
  */
 int sessions_mkdir(struct node **out, const struct view *v, const char *name);
 

@@ -59,6 +59,7 @@ struct spool {
 	bool closed;                  /* lock */
 	bool finished;                /* lock */
 	int code;                     /* lock */
+	int64_t finished_wall;        /* lock; ms */
 };
 
 struct spool *spool_create(struct spool_pool *pool, void (*notify)(void *arg),
@@ -385,6 +386,7 @@ void spool_finish(struct spool *spool, int code)
 		if (code == 0)
 			leave_memory(spool);
 		spool->finished = true;
+		spool->finished_wall = clock_wall_ms();
 		spool->code = code;
 	}
 	if (atomic_load(&spool->wanted))
@@ -399,6 +401,7 @@ void spool_state(struct spool *spool, struct spool_state *out)
 		.finished = spool->finished,
 		.full = spool->full,
 		.code = spool->code,
+		.finished_wall = spool->finished_wall,
 	};
 	out->in_bulk = out->end > spool_pool_limits(spool->pool)->memory;
 	if (spool->n_extents > spool->first)

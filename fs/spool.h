@@ -9,9 +9,11 @@
  * up: such a spool can be read once, front to back. Nothing is ever dropped
  * that a reader has not had.
  *
- * One writer thread; readers are the thread of the loop. Bytes are seen by
- * readers once they are committed, and never change then. What is throttled is
- * only how often a waiting reader is woken.
+ * One writer thread; readers may be on any thread while it writes, as what
+ * they share with it stands under the spool's lock or is atomic; but
+ * spool_want() and spool_drop() are the loop's. Bytes are seen by readers once
+ * they are committed, and never change then. What is throttled is only how
+ * often a waiting reader is woken.
  */
 #ifndef CONNFS_FS_SPOOL_H
 #define CONNFS_FS_SPOOL_H
@@ -79,12 +81,13 @@ void spool_finish(struct spool *spool, int code);
 /* ---- the readers ---- */
 
 struct spool_state {
-	uint64_t start; /* first byte that can still be read */
-	uint64_t end;   /* bytes so far */
-	bool finished;  /* no more will come */
-	bool full;      /* the writer waits for a reader */
-	bool in_bulk;   /* more bytes than fit the memory of one spool */
-	int code;       /* errno of the end when finished */
+	uint64_t start;        /* first byte that can still be read */
+	uint64_t end;          /* bytes so far */
+	bool finished;         /* no more will come */
+	bool full;             /* the writer waits for a reader */
+	bool in_bulk;          /* more bytes than fit the memory of one spool */
+	int code;              /* errno of the end when finished */
+	int64_t finished_wall; /* ms; when finished */
 };
 
 void spool_state(struct spool *spool, struct spool_state *out);

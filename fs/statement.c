@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "fs/params.h"
 #include "fs/result.h"
+#include "fs/trail.h"
 
 enum { MAX_NOTICES = 64 * 1024 };
 
@@ -53,6 +54,7 @@ struct statement *statement_create(struct loop *loop, struct spool_pool *pool,
 	drop_diagnosis(&s->diagnosis);
 	s->created = clock_mono_ms();
 	s->created_wall = clock_wall_ms();
+	timing_init(&s->timing);
 	s->event.run = on_event;
 	buf_init(&s->notices, MAX_NOTICES);
 	(void)pthread_mutex_init(&s->lock, NULL);
@@ -81,6 +83,7 @@ void statement_unref(struct statement *s)
 	free(s->results);
 	drop_diagnosis(&s->diagnosis);
 	params_unref(s->params);
+	free(s->trail);
 	free(s->tag);
 	free(s->sql);
 	buf_finish(&s->notices);
@@ -122,6 +125,25 @@ void statement_changed(struct statement *s)
 	(void)statement_ref(s);
 	if (!loop_post(s->loop, &s->event))
 		statement_unref(s);
+}
+
+void statement_set_sent(struct statement *s)
+{
+	auto_lock(&s->lock);
+	s->sent = true;
+	timing_begin(&s->timing);
+	timing_forget(&s->timing, TIMING_FIRST_ROW, TIMING_ROWS);
+}
+
+void statement_set_trail(struct statement *s, const struct trail *trail)
+{
+	auto_lock(&s->lock);
+	if (s->state >= STATEMENT_DONE)
+		return;
+	if (s->trail == NULL)
+		s->trail = malloc(sizeof(*s->trail));
+	if (s->trail != NULL)
+		*s->trail = *trail;
 }
 
 void statement_forget_failure(struct statement *s)
@@ -213,6 +235,26 @@ static int true_code(struct statement *s, int rc)
 	return rc;
 }
 
+/* The server's answer to the statement explains itself. */
+static bool explains_itself(const struct statement *s, int rc)
+{
+	if (rc == 0)
+		return true;
+	/* Without a limit of ours it is one that the client has set. */
+	return s->sent && !s->unknown_outcome && rc != -ENOTCONN &&
+	       (rc != -ETIMEDOUT || s->timeout_ms == 0);
+}
+
+/* Called with the lock held. */
+static void end_timing(struct statement *s)
+{
+	bool has_row = s->timing.us[TIMING_FIRST_ROW] >= 0;
+
+	if (s->sent)
+		timing_end(&s->timing,
+			   has_row ? TIMING_ROWS : TIMING_FIRST_ROW);
+}
+
 void statement_finish(struct statement *s, int rc, const struct err *err)
 {
 	const char *stopped =
@@ -235,12 +277,17 @@ void statement_finish(struct statement *s, int rc, const struct err *err)
 			   : rc == -ECANCELED ? STATEMENT_CANCELLED
 					      : STATEMENT_FAILED;
 		s->ended = clock_mono_ms();
+		end_timing(s);
 		if (rc < 0 && err != NULL)
 			s->err = *err;
 		if (stopped != NULL && was_cancelled)
 			(void)err_set(&s->err, -rc, "%s", stopped);
 		if (rc < 0)
 			s->err.code = -rc;
+		if (explains_itself(s, rc)) {
+			free(s->trail);
+			s->trail = NULL;
+		}
 		n = s->n_results;
 		if (n > 0)
 			last = result_ref(s->results[n - 1]);

@@ -22,10 +22,12 @@
 #include "common/buf.h"
 #include "common/err.h"
 #include "fs/loop.h"
+#include "fs/timing.h"
 
 struct params;
 struct result;
 struct spool_pool;
+struct trail;
 
 enum statement_state {
 	STATEMENT_QUEUED,
@@ -102,6 +104,9 @@ struct statement {
 	int64_t affected;           /* lock; -1: does not apply */
 	uint64_t streaming_since;   /* lock; monotonic ms */
 	uint64_t ended;             /* lock; monotonic ms */
+	bool sent;                  /* lock; by the connection it has */
+	struct timing timing;       /* lock */
+	struct trail *trail;        /* lock; null: nothing to explain */
 	int server_pid;             /* lock */
 	char app_name[256];         /* lock */
 	struct result **results;    /* lock; counted */
@@ -126,6 +131,15 @@ const char *statement_state_name(enum statement_state state);
  * session's part. False when it is over or was stopped before.
  */
 bool statement_stop(struct statement *s, enum statement_stop reason);
+
+/* The worker is about to send it, again or for the first time. */
+void statement_set_sent(struct statement *s);
+
+/*
+ * What led to its end, copied: kept when it fails otherwise than by the
+ * server's answer to it. Before statement_finish(). Any thread.
+ */
+void statement_set_trail(struct statement *s, const struct trail *trail);
 
 /* It is sent again: nobody is told of this failure, and what came with it. */
 void statement_forget_failure(struct statement *s);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "fs/cell_kinds.h"
 #include "fs/csv.h"
 #include "fs/result.h"
 #include "fs/statement.h"
@@ -188,6 +189,13 @@ static int sink_begin(void *arg, const struct db_column *cols, size_t n_cols,
 	return rc;
 }
 
+static void note_first_row(struct statement *s)
+{
+	auto_lock(&s->lock);
+	if (s->timing.us[TIMING_FIRST_ROW] < 0)
+		timing_end(&s->timing, TIMING_FIRST_ROW);
+}
+
 static int sink_row(void *arg, const struct db_cell *cells, struct err *err)
 {
 	struct statement *s = arg;
@@ -195,11 +203,15 @@ static int sink_row(void *arg, const struct db_cell *cells, struct err *err)
 	uint64_t rows;
 	int rc = stopped(s, err);
 
+	if (rc == 0 && result->kinds != NULL)
+		cell_kinds_add_row(result->kinds, cells);
 	if (rc == 0)
 		rc = put_row(result, cells, err);
 	if (rc < 0)
 		return rc;
 	rows = atomic_load_explicit(&s->rows, memory_order_relaxed);
+	if (rows == 0)
+		note_first_row(s);
 	atomic_store_explicit(&s->rows, rows + 1, memory_order_relaxed);
 	spool_tick(result->spool);
 	return 0;
@@ -212,6 +224,7 @@ static int sink_bytes(void *arg, const char *data, size_t len, struct err *err)
 
 	if (rc == 0 && s->current == NULL) {
 		rc = begin_result(s, NULL, 0, err);
+		note_first_row(s);
 		if (rc == 0)
 			statement_set_state(s, STATEMENT_STREAMING);
 	}

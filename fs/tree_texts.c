@@ -16,67 +16,7 @@
 #include "fs/conversation.h"
 #include "fs/file.h"
 #include "fs/mount.h"
-#include "fs/pathname.h"
 #include "fs/version.h"
-
-/* The path of a directory below the mount point. */
-static void put_path(struct buf *out, const struct node *dir)
-{
-	if (dir->parent == NULL)
-		return;
-	put_path(out, dir->parent);
-	if (dir->parent->parent != NULL)
-		buf_putc(out, '/');
-	buf_puts(out, dir->name);
-}
-
-void text_readme(struct buf *out, const struct view *v)
-{
-	bool any = false;
-
-	buf_puts(
-		out,
-		"connfs: each directory here is a database connection.\n"
-		"\n"
-		"    echo 'select 1 as a;' > NAME/query.sql    run it; an error "
-		"is the error of the write\n"
-		"    cat NAME/result.csv                       its rows, as "
-		"they come\n"
-		"    cat NAME/error                            what went wrong, "
-		"in the server's words\n"
-		"    cat NAME/status.json                      how far it is\n"
-		"    echo 1 > NAME/cancel                      stop it\n"
-		"    echo '[42]' > NAME/params.json            values for the "
-		"next statement's placeholders\n"
-		"    mkdir NAME/sessions/mine                  the same files, "
-		"with transactions of your own;\n"
-		"                                              rmdir ends it\n"
-		"\n"
-		"results/1.csv, 2.csv .. are the result sets of a script of "
-		"several statements; creds/ says\n"
-		"which login is used and how it stands; client.json says who "
-		"connfs thinks you are. Results\n"
-		"are seen in the login session that asked for them, by nobody "
-		"else.\n"
-		"\n");
-	for (struct connection *c = v->mount->connections; c != NULL;
-	     c = c->next) {
-		if (c->dir == NULL ||
-		    !access_allowed(&c->spec->access, v->caller))
-			continue;
-		if (!any)
-			buf_puts(out, "Your connections:\n\n");
-		any = true;
-		buf_puts(out, "    ");
-		put_path(out, c->dir);
-		buf_printf(out, "  (%s)", c->spec->engine->type);
-		if (c->spec->description != NULL)
-			buf_printf(out, "  %s", c->spec->description);
-		buf_putc(out, '\n');
-	}
-	if (!any)
-		buf_puts(out, "There is no connection that you may use.\n");
-}
 
 void text_version(struct buf *out, const struct view *v)
 {

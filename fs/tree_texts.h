@@ -9,7 +9,6 @@
 struct buf;
 struct view;
 
-void text_readme(struct buf *out, const struct view *v);
 void text_version(struct buf *out, const struct view *v);
 void text_ready(struct buf *out, const struct view *v);
 void text_mount_status(struct buf *out, const struct view *v);

@@ -9,12 +9,14 @@
 
 #include "auth/auth.h"
 #include "backends/db.h"
+#include "common/buf.h"
 #include "common/err.h"
 #include "fs/config.h"
 #include "tests/unit/check.h"
 
 int __wrap_auth_get(struct auth *, struct credential *, struct err *);
 bool __wrap_auth_reject(struct auth *, const struct credential *, const char *);
+void __wrap_auth_status(struct auth *, struct auth_status *);
 int __wrap_db_open(struct db **, const char *, const struct db_params *,
 		   struct err *);
 int __wrap_db_reset(struct db *, const struct db_params *, struct err *);
@@ -78,6 +80,15 @@ bool __wrap_auth_reject(struct auth *auth, const struct credential *used,
 	return worth_a_try;
 }
 
+static const char *source = "file"; /* what auth_status() says, .. */
+static const char *keys = "";       /* .. and of which keys */
+
+void __wrap_auth_status(struct auth *auth, struct auth_status *out)
+{
+	*out = (struct auth_status){.source = source};
+	(void)snprintf(out->keys_source, sizeof(out->keys_source), "%s", keys);
+}
+
 static int use(const struct db_params *params, struct err *err)
 {
 	unsigned n = n_opens++;
@@ -85,6 +96,9 @@ static int use(const struct db_params *params, struct err *err)
 	CHECK(n < COUNT(open_rc));
 	if (check_params != NULL)
 		check_params(params);
+	params->on_step(params->step_arg, DB_DIALLED, "there");
+	params->on_step(params->step_arg, n == 0 ? DB_PLAIN : DB_SECURED,
+			"TLS");
 	if (open_rc[n] == 0)
 		return 0;
 	(void)err_set(err, -open_rc[n], "login %u refused", n + 1);
@@ -306,6 +320,72 @@ static void test_what_is_forbidden_then(void)
 	check_login(0, 2, "", "secret 1: login 1 refused\n");
 }
 
+static void note_step(void *arg, enum login_step step, const char *text)
+{
+	struct buf *out = arg;
+
+	buf_printf(out, "%d %s\n", (int)step, text);
+}
+
+/* What is told of a login that ends with rc. */
+static void check_steps(int rc, const char *expected)
+{
+	struct login told = login;
+	struct err err = {0};
+	struct db *db;
+	struct buf out;
+
+	buf_init(&out, 65536);
+	told.on_step = note_step;
+	told.step_arg = &out;
+	CHECK(login_open(&db, &told, &err) == rc);
+	CHECK_TEXT(buf_cstr(&out), expected);
+	buf_finish(&out);
+}
+
+static void test_steps(void)
+{
+	static char conn_id[] = "shop", file[] = "/c.json", secret[] = "prod/x",
+		    user[] = "u";
+
+	setup(&postgres);
+	spec.conn_id = conn_id;
+	spec.file = file;
+	next.user = user;
+	open_rc[0] = -EACCES;
+	worth_a_try = true;
+	check_steps(0, "0 spec of shop: /c.json\n"
+		       "1 credential of u: file\n"
+		       "2 dialled there\n"
+		       "4 no TLS (sslmode TLS)\n"
+		       "6 login failed: login 1 refused\n"
+		       "0 spec of shop: /c.json\n"
+		       "1 credential of u: file\n"
+		       "2 dialled there\n"
+		       "3 TLS\n");
+
+	/* Of a secret its name is told, of other sources not even that. */
+	setup(&postgres);
+	spec.conn_id = conn_id;
+	spec.file = file;
+	spec.secret_id = secret;
+	source = "secretsmanager";
+	keys = "profile etl";
+	next.was_kept = true;
+	check_steps(0, "0 spec of shop: /c.json\n"
+		       "1 credential: secretsmanager prod/x, keys of profile "
+		       "etl, kept\n"
+		       "2 dialled there\n"
+		       "4 no TLS (sslmode TLS)\n");
+
+	setup(&postgres);
+	spec.conn_id = conn_id;
+	spec.file = file;
+	get_rc[0] = -EKEYREJECTED;
+	check_steps(-EKEYREJECTED, "0 spec of shop: /c.json\n"
+				   "6 login failed: no credential 1\n");
+}
+
 static void check_fresh(const struct db_params *p)
 {
 	CHECK_TEXT(p->password, "secret 1");
@@ -377,6 +457,7 @@ int main(void)
 	test_token_and_weak_sslmode();
 	test_login_that_is_refused();
 	test_what_is_forbidden_then();
+	test_steps();
 	test_reset_and_cancel();
 	test_reset_and_cancel_that_are_refused();
 	return 0;
