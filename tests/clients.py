@@ -24,6 +24,10 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Whoever runs the tests in the background ignores SIGINT, and so would they.
 DEFAULT_SIGNALS = ["env", "--default-signal=HUP,INT,QUIT,PIPE,TERM,CHLD"]
 
+# Where the kernel keeps a thread that waits for an answer of FUSE; in poll(2).
+REQUEST = "request_wait_answer"
+POLL = "poll_schedule_timeout"
+
 
 def wait_for(condition, what, timeout=10):
     """Polls until condition() is true and returns its value."""
@@ -136,14 +140,14 @@ class Client:
             return [self.pid] if self.running else []
         return [pid for pid, _ in processes_of_sessions([self.pid])]
 
-    def waiting(self):
+    def waiting(self, where=REQUEST):
         """Its threads that wait for an answer of FUSE, and for which one: how
         often a thread has slept tells one request from the next."""
         return {
             (tid, times_slept(f"/proc/{pid}/task/{tid}"))
             for pid in self.processes()
             for tid in threads_of(pid)
-            if waits_for(f"/proc/{pid}/task/{tid}") == "request_wait_answer"
+            if waits_for(f"/proc/{pid}/task/{tid}").startswith(where)
         }
 
     def parked(self):

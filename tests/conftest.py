@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import itertools
 import json
 import os
 import pathlib
@@ -187,6 +188,12 @@ def engine_of(request):
     return engines.SqliteEngine(get("test_dir") / "test.db")
 
 
+@pytest.fixture
+def sqlite(test_dir):
+    """An empty SQLite file."""
+    return engines.SqliteEngine(test_dir / "test.db")
+
+
 @pytest.fixture(params=engines.ALL)
 def engine(request):
     """An empty database on each engine in turn, for what all must do alike."""
@@ -327,3 +334,46 @@ def busybox(session_dir):
     root = clients.busybox_root(session_dir / "busybox")
     yield root
     shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def compiled(session_dir):
+    """compiled(source) is the program of a Go source."""
+    where = session_dir / "go"
+    where.mkdir()
+    count = itertools.count(1)
+
+    def build(source):
+        program = where / f"program{next(count)}"
+        program.with_suffix(".go").write_text(source)
+        env = {
+            "PATH": os.environ["PATH"],
+            "GOCACHE": str(where / "cache"),
+            "GOFLAGS": "-mod=mod",
+            "GO111MODULE": "off",
+        }
+        argv = ["go", "build", "-o", program, program.with_suffix(".go")]
+        subprocess.run(argv, cwd=where, env=env, check=True)
+        return program
+
+    yield build
+    shutil.rmtree(where)
+
+
+@pytest.fixture(scope="session")
+def go_tool(compiled):
+    """The program of tests/data/tools.go."""
+    return str(compiled((mounts.ROOT / "tests/data/tools.go").read_text()))
+
+
+@pytest.fixture(scope="session")
+def java_tool(session_dir):
+    """How to start that of Tools.java; nothing where there is no compiler."""
+    if not shutil.which("javac"):
+        yield ""
+        return
+    where = session_dir / "java"
+    source = mounts.ROOT / "tests/data/Tools.java"
+    subprocess.run(["javac", "-d", where, source], check=True)
+    yield f"java -Xshare:auto -XX:TieredStopAtLevel=1 -cp {where} Tools"
+    shutil.rmtree(where)

@@ -43,9 +43,9 @@ NASTY = [
 ]
 
 
-def copy_of(pg, database, query, settings=""):
+def copy_of(pg, database, query, settings="", form="csv"):
     """What COPY gives for the query, behind those SETs; of any length."""
-    copy = f"{settings}\ncopy ({query}) to stdout (format csv, header);"
+    copy = f"{settings}\ncopy ({query}) to stdout (format {form}, header);"
     return pg.psql(text=copy, database=database, user="app")
 
 

@@ -213,8 +213,9 @@ def test_a_role_that_is_denied_and_allowed_again(mount, aws, login):
     assert (first["state"], first["error"]) == ("valid", None)
     aws.denied.add("AssumeRole")
 
-    wait_for(lambda: status(m)["state"] == "expiring", "the end is seen", 20)
+    wait_for(lambda: status(m)["error"], "the end is seen", 20)
     expiring = status(m)
+    assert expiring["state"] == "expiring"
     open_session(m, "second", "db")
     for conn in ["db", "other"]:
         wait_for(lambda c=conn: status(m, c)["state"] == "failed", "it is over", 20)

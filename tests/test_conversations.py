@@ -22,7 +22,7 @@ LOOK = """
 cd "$C"
 cat result.csv 2>/dev/null; echo "result: $?"
 cat query.sql
-ls results
+ls results | grep csv
 ls -A | grep scratch
 grep '"state"' status.json
 sed -n 2,99p ../.connfs/statements

@@ -96,6 +96,28 @@ def test_the_examples_of_the_readme_run(shop):
     assert outputs == [["name", "O'Brien"], ["count", "1"], ["count", "2"]]
 
 
+def test_the_examples_of_other_formats_run(shop):
+    blocks = indented_blocks(ROOT / "README.md", "JSON, one command, saved queries")
+
+    outputs = [shop(block).lines for block in blocks]
+
+    assert outputs == [
+        [
+            "[",
+            '{"id":1,"day":"2019-05-01"},',
+            '{"id":2,"day":"2025-05-01"}',
+            "]",
+            " id | day",
+            "----+------------",
+            "  1 | 2019-05-01",
+            "  2 | 2025-05-01",
+            "(2 rows)",
+        ],
+        ["day", "2019-05-01", "2025-05-01", '{"id":1}', '{"id":2}'],
+        ["count", "2"],
+    ]
+
+
 def test_the_example_of_a_session_runs(shop):
     (block,) = indented_blocks(ROOT / "docs/sessions.md", "A session of your own")
 

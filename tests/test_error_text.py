@@ -176,9 +176,9 @@ def test_position_on_sqlite(mount, sqlite):
 
 
 FIELDS = [
-    "state", "id", "statement", "started_at", "elapsed_ms", "rows", "bytes",
-    "complete", "command", "rows_affected", "result_sets", "columns", "notices",
-    "sqlstate", "message", "server_pid", "application_name",
+    "state", "id", "statement", "started_at", "elapsed_ms", "timing", "rows",
+    "bytes", "complete", "command", "rows_affected", "result_sets", "columns",
+    "notices", "sqlstate", "message", "server_pid", "application_name",
 ]  # fmt: skip
 
 

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Whose an exchange is, what it shares with others, and how it ends."""
 
-import os
 import re
-import shutil
 import signal
-import subprocess
 
 import pytest
 
@@ -361,27 +358,6 @@ PROGRAMS = {
     "js": ["node", "-e"],
     "perl": ["perl", "-e"],
 }
-
-
-@pytest.fixture(scope="session")
-def compiled(session_dir):
-    """compiled(source) is the program of a Go source."""
-    where = session_dir / "go"
-    where.mkdir()
-
-    def build(source):
-        (where / "main.go").write_text(source)
-        env = {
-            "PATH": os.environ["PATH"],
-            "GOCACHE": str(where / "cache"),
-            "GOFLAGS": "-mod=mod",
-            "GO111MODULE": "off",
-        }
-        subprocess.run(["go", "build", "main.go"], cwd=where, env=env, check=True)
-        return where / "main"
-
-    yield build
-    shutil.rmtree(where)
 
 
 def test_the_document_has_an_example_for_each():

@@ -149,6 +149,7 @@ def test_directories_on_the_way_are_seen_with_what_is_below(mount, db):
 
     assert seen == [
         *[".", "./east", "./east/dev", "./east/dev/creds"],
+        "./east/dev/queries",
         "./east/dev/results",
         "./east/dev/sessions",
     ]

@@ -57,7 +57,7 @@ def files_of(*directories):
 
 
 def scripts(*interpreters):
-    for path in files_of(".ci", "bench", "mount-helpers", "tests"):
+    for path in files_of(".ci", "bench", "fs", "mount-helpers", "tests"):
         with path.open("rb") as f:
             first = f.readline()
         words = first.decode(errors="replace").strip().split("/")

@@ -239,6 +239,19 @@ def test_a_session_with_state_is_kept(one, taken, state):
     assert re.search(r"uid 0, .*: idle (in a transaction|with settings)", refused.out)
 
 
+# So is who waits for the rows of a statement that gets no session.
+def test_a_reader_is_told_that_there_is_no_session(one, taken):
+    taken("begin;")
+
+    reader = one.sh(
+        '(echo "select 1;" >"$C/query.sql") 2>/dev/null &\n'
+        'until grep -q queued "$M/.connfs/statements"; do :; done\n'
+        'cat "$C/result.csv"'
+    )
+
+    assert reader.err.endswith("result.csv: Resource temporarily unavailable\n")
+
+
 # The state goes with the conversation, and whoever waits is served at once.
 def test_who_waits_is_served_when_the_holder_ends(engine, mount, test_dir):
     m = mount(db=engine.spec(max_connections=1))

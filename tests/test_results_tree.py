@@ -13,13 +13,14 @@ def test_results_has_each_result_set_of_a_script(mount, engine):
     m = mount(db=engine.spec())
 
     got = m.sh(
-        'cat >"$C/query.sql"; cd "$C/results"; ls; for f in 1 2 3; do cat $f.csv; done;'
+        'cat >"$C/query.sql"; cd "$C/results"; ls *.csv; ls | wc -l;'
+        ' for f in 1 2 3; do cat $f.csv; done;'
         ' stat -c %s 1.csv 2.csv 3.csv; cat ../result.csv; cat 4.csv',
         stdin="select 1 as a; create table t (a int); select 'x,y' as b;\n"
         "insert into t values (1); select a from t where a = 2;",
     )
 
-    listing = "1.csv\n2.csv\n3.csv\n"
+    listing = "1.csv\n2.csv\n3.csv\n15\n"
     content = 'a\n1\nb\n"x,y"\na\n'
     assert got.out == listing + content + "4\n8\n2\na\n"
     assert got.err == "cat: 4.csv: No such file or directory\n"
@@ -31,7 +32,7 @@ def test_results_begin_anew_with_each_script(mount, engine):
 
     got = m.sh(
         'echo "select 1 as a; select 2 as a; select 3 as a;" >"$C/query.sql";'
-        ' ls "$C/results"; echo "select 4 as a;" >"$C/query.sql"; ls "$C/results";'
+        ' cd "$C/results"; ls *.csv; echo "select 4 as a;" >"$C/query.sql"; ls *.csv;'
         ' cat "$C/results/1.csv"; echo "create table t (a int);" >"$C/query.sql";'
         ' ls "$C/results"; wc -c <"$C/result.csv"'
     ).check()
@@ -44,7 +45,7 @@ def test_results_has_the_last_100(mount, engine):
     m = mount(db=engine.spec())
 
     got = m.sh(
-        'cat >"$C/query.sql"; cd "$C/results"; ls | sort -n | tr "\\n" " "; echo;'
+        'cat >"$C/query.sql"; cd "$C/results"; ls *.csv | sort -n | tr "\\n" " "; echo;'
         ' cat 6.csv 105.csv ../result.csv; cat 5.csv 106.csv 0.csv 06.csv x.csv',
         stdin="".join(f"select {i} as a;\n" for i in range(1, 106)),
     )
@@ -61,7 +62,7 @@ def test_results_so_far_can_be_read_while_the_script_runs(mount, server, gate):
     client = m.start_sh(
         'echo "select 1 as a; select 2 as b; select $G as c;" >"$C/query.sql" &'
         ' until [ -e "$C/results/2.csv" ]; do :; done; cat "$C/results/1.csv";'
-        ' cat "$C/results/2.csv"; ls "$C/results"; echo read; wait;'
+        ' cat "$C/results/2.csv"; ls "$C/results" | grep csv; echo read; wait;'
         ' cat "$C/results/3.csv" "$C/result.csv"',
         env={"G": g.call(1)},
     )
@@ -81,7 +82,7 @@ def test_results_before_a_failure_stay(mount, engine):
 
     got = m.sh(
         'echo "select 1 as a; selec 2;" >"$C/query.sql"; cat "$C/results/1.csv";'
-        ' ls "$C/results"; cat "$C/result.csv"'
+        ' ls "$C/results" | grep csv; cat "$C/result.csv"'
     )
 
     assert got.out == "a\n1\n1.csv\n"

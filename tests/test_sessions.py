@@ -44,7 +44,8 @@ def test_a_session_has_the_files_of_a_connection(table):
 
     files = [
         *["cancel", "client.json", "connection.json", "error", "params.json"],
-        *["query.sql", "result.csv", "results", "status.json"],
+        *["query.sql", "result.csv", "result.json", "result.jsonl", "result.tsv"],
+        *["result.txt", "results", "status.json", "wait"],
     ]
     assert names == [*files, "s"]
 
@@ -60,7 +61,8 @@ def test_its_results_are_its_own(table):
         table,
         'mkdir $S; echo "select 1 as a;" >"$C/query.sql"\n'
         'echo "select 2 as b; select 3 as c;" >$S/query.sql\n'
-        'cat "$C/result.csv" $S/result.csv $S/results/1.csv; ls "$C/results"\n'
+        'cat "$C/result.csv" $S/result.csv $S/results/1.csv\n'
+        'ls "$C/results" | grep csv\n'
         "cat $S/query.sql; grep -o 'done' $S/status.json",
     )
 

@@ -19,11 +19,18 @@ CONNECTION = [
     "creds",
     "error",
     "params.json",
+    "queries",
     "query.sql",
     "result.csv",
+    "result.json",
+    "result.jsonl",
+    "result.tsv",
+    "result.txt",
     "results",
     "sessions",
+    "sql",
     "status.json",
+    "wait",
 ]
 CREDS = [
     "error",
@@ -73,7 +80,7 @@ def errno_of(m, code, conn=None, **how):
     return m.python(script, conn, **how).check().out.strip()
 
 
-# Listings. What later versions will have is not there yet.
+# Listings
 
 
 def test_listing_of_every_directory(mount, db):
@@ -102,7 +109,8 @@ def test_results_lists_the_result_sets_of_the_callers_script(mount, db):
         ' ls "$C/results"'
     ).check()
 
-    assert mine.lines == ["1.csv", "2.csv"]
+    formats = ["csv", "json", "jsonl", "tsv", "txt"]
+    assert mine.lines == [f"{n}.{f}" for n in [1, 2] for f in formats]
     assert listing(m, "db", "results") == []
 
 
@@ -153,11 +161,18 @@ def test_modes_and_owners(mount, db):
         "dr-xr-xr-x 0:0 db/creds",
         "-r--r--r-- 0:0 db/error",
         "-rw-r--r-- 0:0 db/params.json",
+        "drwxrwxrwt 0:0 db/queries",
         "-rw-r--r-- 0:0 db/query.sql",
         "-r--r--r-- 0:0 db/result.csv",
+        "-r--r--r-- 0:0 db/result.json",
+        "-r--r--r-- 0:0 db/result.jsonl",
+        "-r--r--r-- 0:0 db/result.tsv",
+        "-r--r--r-- 0:0 db/result.txt",
         "dr-xr-xr-x 0:0 db/results",
         "drwxrwxrwt 0:0 db/sessions",
+        "-r-xr-xr-x 0:0 db/sql",
         "-r--r--r-- 0:0 db/status.json",
+        "-r--r--r-- 0:0 db/wait",
         "-r--r--r-- 0:0 db/creds/error",
         "-r--r--r-- 0:0 db/creds/expires_at",
         "-r--r--r-- 0:0 db/creds/issued_at",
@@ -168,8 +183,9 @@ def test_modes_and_owners(mount, db):
         "-r--r--r-- 0:0 db/creds/ttl",
         "-r--r--r-- 0:0 db/creds/user",
     ]
-    callers = {"cancel", "client.json", "error", "params.json", "query.sql"}
-    callers = {f"db/{name}" for name in callers | {"result.csv", "status.json"}}
+    results = {f"result.{f}" for f in ["csv", "json", "jsonl", "tsv", "txt"]}
+    callers = {"cancel", "client.json", "error", "params.json", "query.sql", "wait"}
+    callers = {f"db/{name}" for name in callers | results | {"status.json"}}
     assert [line for line in other if f"{OTHER}:{OTHER}" in line] == [
         line.replace("0:0", f"{OTHER}:{OTHER}")
         for line in root
@@ -293,36 +309,6 @@ def test_300_connections_are_listed_once_each(mount, db):
 # Fixed texts
 
 
-# For someone who just typed ls: how to ask, and what there is to ask.
-def test_readme_lists_the_callers_connections(mount, db):
-    described = {**db, "description": "orders and stock"}
-    m = mount({"a/shop": described, "b": {**db, "access": {"users": [OTHER]}}})
-
-    mine = m.read("README")
-    theirs = m.read("README", uid=OTHER)
-
-    assert "echo 'select 1 as a;' > NAME/query.sql" in mine
-    assert mine.endswith(
-        "\nYour connections:\n\n"
-        "    a/shop  (sqlite3)  orders and stock\n    b  (sqlite3)\n"
-    )
-    assert theirs.endswith("\nYour connections:\n\n    b  (sqlite3)\n")
-    nobody = m.read("README", uid=OTHER + 1)
-    assert nobody.endswith("\nThere is no connection that you may use.\n")
-
-
-# The README's own example works as it stands.
-def test_the_example_of_the_readme_works(mount, db):
-    m = mount(db=db)
-    lines = re.findall(r"^    ((?:echo|cat) \S.*?)(?:  |$)", m.read("README"), re.M)
-    script = "\n".join(lines[:2]).replace("NAME", "db")
-
-    ran = m.sh(f'cd "$M"\n{script}').check()
-
-    assert lines[0].startswith("echo 'select 1 as a;'")
-    assert ran.out == "a\n1\n"
-
-
 def test_version_and_ready(mount, db, connfs):
     m = mount(db=db)
 
@@ -419,14 +405,12 @@ def test_reading_everything_connects_nothing(mount):
     grepped = m.sh('grep -rc "" "$M"', timeout=5)
 
     failed = [line for line in grepped.err.splitlines()]
-    assert [line.rpartition(": ")[2] for line in failed if "result.csv" in line] == [
+    assert {line.rpartition(": ")[2] for line in failed if "/result." in line} == {
         "No data available"
-    ]
-    assert {line.split(": ")[1].rpartition("/")[2] for line in failed} == {
-        "cancel",
-        "refresh",
-        "result.csv",
     }
+    names = [line.split(": ")[1].rpartition("/")[2] for line in failed]
+    formats = ["csv", "json", "jsonl", "tsv", "txt"]
+    assert set(names) == {"cancel", "refresh", *(f"result.{f}" for f in formats)}
     assert json.loads(m.read(".connfs", "status.json"))["database_sessions"] == 0
 
 
@@ -497,8 +481,9 @@ WRITES = {
     "os.truncate(c, 0)": "EISDIR",
     "os.setxattr(c + '/query.sql', 'user.a', b'b')": "ENOTSUP",
     "open(c + '/none')": "ENOENT",
-    "open(c + '/result.tsv')": "ENOENT",
-    "open(c + '/sql')": "ENOENT",
+    "open(c + '/result.tsv')": "ENODATA",
+    "open(c + '/result.xml')": "ENOENT",
+    "open(c + '/sql', 'w')": "EACCES",
     "os.listdir(c + '/query.sql')": "ENOTDIR",
     "open(c + '/' + 'x' * 256, 'w')": "ENAMETOOLONG",
 }
