@@ -108,6 +108,7 @@ struct conversation *conversation_create(struct connection *conn,
 		return NULL;
 	conv->refs = 1;
 	conv->kind = kind;
+	conv->ns = NS_HOLD_NONE;
 	conv->conn = connection_ref(conn);
 	conv->key = *caller;
 	conv->sql_modes = sql_default_modes(conn->spec->engine->dialect);
@@ -170,6 +171,7 @@ void conversation_unref(struct conversation *conv)
 {
 	if (conv == NULL || --conv->refs > 0)
 		return;
+	ns_hold_finish(&conv->ns);
 	connection_unref(conv->conn);
 	free(conv);
 }
@@ -426,6 +428,8 @@ bool conversation_is_over(struct conversation *conv)
 {
 	if (conv->of_process)
 		return !process_alive(&conv->key.self);
+	if (conv->kind == CONVERSATION_NAMED)
+		return ns_hold_is_over(&conv->ns);
 	return conv->kind == CONVERSATION_SHELL && conv->n_handles == 0 &&
 	       conv->env_waiters.first == NULL &&
 	       !caller_session_alive(&conv->key);

@@ -21,6 +21,7 @@
 
 #include "fs/caller.h"
 #include "fs/loop.h"
+#include "fs/ns_hold.h"
 #include "fs/request.h"
 
 struct connection;
@@ -48,8 +49,9 @@ struct conversation {
 	struct caller key;       /* of its first caller */
 	struct conversation *next;
 	bool ended;
-	struct node *dir; /* in sessions/; null elsewhere */
-	bool of_process;  /* it ends with the process that made it, key.self */
+	struct node *dir;  /* in sessions/; null elsewhere */
+	struct ns_hold ns; /* of its maker, when it may outlive that */
+	bool of_process;   /* it ends with the process that made it, key.self */
 	struct follow *follow; /* see follow.h; null: it is not of `sql` */
 	uint64_t used;         /* monotonic ms, when last */
 	bool rolled_back;      /* its transaction was idle for too long */
@@ -144,7 +146,7 @@ void conversation_end(struct conversation *conv);
 
 /*
  * Its Unix session has no process left, and nobody has a file open; or the
- * process that it is of has ended.
+ * process that it is of has ended, or the pid namespace.
  */
 bool conversation_is_over(struct conversation *conv);
 

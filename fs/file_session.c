@@ -58,7 +58,7 @@ static int make(struct request *rq, struct handle *handle, const char *data,
 	if (rc == 0)
 		rc = take_name(name, data, len);
 	if (rc == 0)
-		rc = sessions_mkdir(&dir, &v, name);
+		rc = sessions_make(&dir, &v, name);
 	if (rc < 0)
 		return rc;
 	conv = dir->session;

@@ -38,7 +38,7 @@ int ns_hold_init(struct ns_hold *out, const struct caller *c)
 	const struct kernel_ns *own = kernel_own_ns();
 	int rc;
 
-	*out = (struct ns_hold){.pid_ns = -1, .user_ns = -1};
+	*out = NS_HOLD_NONE;
 	rc = hold(&out->pid_ns, c, "pid", c->pid_ns, own->pid);
 	if (rc == 0)
 		rc = hold(&out->user_ns, c, "user", c->user_ns, own->user);
@@ -53,7 +53,7 @@ void ns_hold_finish(struct ns_hold *h)
 		(void)close(h->pid_ns);
 	if (h->user_ns >= 0)
 		(void)close(h->user_ns);
-	*h = (struct ns_hold){.pid_ns = -1, .user_ns = -1};
+	*h = NS_HOLD_NONE;
 }
 
 bool ns_hold_is_over(const struct ns_hold *h)

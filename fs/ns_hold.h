@@ -16,6 +16,7 @@ struct ns_hold {
 	int pid_ns; /* -1: the daemon's own, or not known */
 	int user_ns;
 };
+#define NS_HOLD_NONE ((struct ns_hold){.pid_ns = -1, .user_ns = -1})
 
 /* The caller is held in a LOOKUP, OPEN or CREATE. 0 or a negative errno. */
 int ns_hold_init(struct ns_hold *out, const struct caller *c);

@@ -45,11 +45,12 @@ static bool has_too_many(const struct connection *c,
 	return n >= SESSIONS_MAX;
 }
 
-int sessions_mkdir(struct node **out, const struct view *v, const char *name)
+int sessions_make(struct node **out, const struct view *v, const char *name)
 {
 	struct conversation *conv;
 	int rc = tree_may_enter(v->dir, v->caller);
 
+	*out = NULL;
 	if (rc == 0 && v->dir->dir != NODE_SESSIONS)
 		rc = -EACCES;
 	if (rc == 0)
@@ -71,6 +72,17 @@ int sessions_mkdir(struct node **out, const struct view *v, const char *name)
 	conversation_set_timeout(conv);
 	*out = conv->dir;
 	return 0;
+}
+
+int sessions_mkdir(struct node **out, const struct view *v, const char *name)
+{
+	int rc = sessions_make(out, v, name);
+
+	if (rc == 0)
+		rc = ns_hold_init(&(*out)->session->ns, v->caller);
+	if (rc < 0 && *out != NULL)
+		conversation_end((*out)->session);
+	return rc;
 }
 
 int sessions_rmdir(const struct view *v, const char *name)

@@ -17,6 +17,12 @@ enum { SESSIONS_MAX = 1000 }; /* of one user and connection */
  * -EINVAL for a name with control characters or slashes, -EACCES anywhere but
  * in sessions/.
  */
+int sessions_make(struct node **out, const struct view *v, const char *name);
+
+/*
+ * The same, for one that may outlive its maker, which is held in a MKDIR:
+ * whoever is in a later namespace of the same number is somebody else.
+ */
 int sessions_mkdir(struct node **out, const struct view *v, const char *name);
 
 /* Cancels what runs in it, rolls back, and logs out. */

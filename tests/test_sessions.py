@@ -155,6 +155,26 @@ def test_the_mounts_owner_does_not_see_into_it(table):
     assert sh(table, 'ls "$C/sessions"; ls $S').lines == []
 
 
+# The kernel uses the number of a pid namespace again once nothing holds it (what
+# connfs knows of processes does, until it has seen many more): who is in a later
+# one of that number is somebody else, and what an ended one has left ends.
+def test_a_later_container_does_not_inherit(mount, server):
+    server.sql("create table t (n int)")
+    m = mount(db=server.spec(access=EVERYONE))
+    script = f"cd $C/sessions; ls; S=s$N; mkdir $S; {OPEN_INSERT}; ls"
+    argv = ["unshare", "-pf", "sh", "-c", "sh -c \"$SCRIPT\"; true"]
+    seen = []
+
+    for n in range(3):
+        client = m.start_client(argv, env={"SCRIPT": script, "N": str(n)})
+        seen.append(client.wait().check().lines)
+        m.sh('for i in $(seq 150); do cat "$M/README"; done >/dev/null').check()
+
+    assert seen == [["s0"], ["s1"], ["s2"]]
+    server.wait_until_idle()
+    assert m.query("select count(*) as n from t;").check().out == "n\n0\n"
+
+
 # The kernel has one directory entry for all: who looks at what is not theirs
 # must not take it from those inside.
 def test_pwd_works_while_others_look(table, test_dir):
