@@ -17,6 +17,9 @@ from tools_page import Table, outcome
 from tools_stage import Stage, database, mounted, require, tried, web
 from tools_table import READING, SILENT
 
+USUAL = ["cat", "busybox cat", "cp", "tail -n", "tar", "rsync", "jq -R"]
+USUAL += ["python open", "python mmap", "node readFile", "perl <>", "sqlite3 .import"]
+
 PAGE = Table("reading", READING, ["a finished result", "a running result"])
 
 
@@ -69,6 +72,26 @@ def test_a_running_result(stage, name):
     got = client.wait()
     found = outcome(got, tool.prints(gate.csv()), name in SILENT)
     PAGE.check(name, PAGE.columns[1], found)
+
+
+# What a program makes of a result does not hang on the engine.
+def test_the_usual_ones_on_each_engine(engine, mount):
+    m = mount(db=engine.spec())
+    pad = "x" * 20
+    query = engine.series(1000, f"n, '{pad}' as pad")
+    content = "n,pad\n" + "".join(f"{n},{pad}\n" for n in range(1, 1001))
+    found = {}
+
+    for name in USUAL:
+        tool = READING[name]
+        room = m.dir / name.replace(" ", "-")
+        room.mkdir()
+        env = {"Q": query, "F": str(m.path("db", "result.csv")), "T": str(room)}
+        script = f'printf "%s;" "$Q" >"$C/query.sql"\n{tool.script}'
+        got = m.sh(script, shell="bash", env=env)
+        found[name] = outcome(got, tool.prints(content.encode()))
+
+    assert found == dict.fromkeys(USUAL, "whole")
 
 
 def test_the_page_has_a_row_for_each():

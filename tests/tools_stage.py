@@ -8,7 +8,6 @@ import http.server
 import itertools
 import os
 import shutil
-import subprocess
 import threading
 import time
 
@@ -16,6 +15,7 @@ import mount
 from clients import POLL, REQUEST, SCALE, wait_for
 from engines import PostgresEngine
 from gate import PostgresGate
+from shell import Shell
 from tools_table import OPTIONAL
 
 # Statements that run on count as settled soon: nobody waits for rows here.
@@ -44,33 +44,6 @@ def database(server):
     server.create_database(name)
     yield name
     server.drop_database(name)
-
-
-class Shell:
-    """SQL beside connfs, by one psql for all statements."""
-
-    def __init__(self, engine):
-        pg = engine.server
-        self._psql = subprocess.Popen(
-            pg.psql_argv("-A", "-t", database=engine.database, user="app"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={"PGPASSWORD": pg.passwords["app"]},
-            cwd="/",
-        )
-
-    def sql(self, text):
-        self._psql.stdin.write(f"{text}\n;\\echo done\n".encode())
-        self._psql.stdin.flush()
-        rows = []
-        while (line := self._psql.stdout.readline()) != b"done\n":
-            assert line, "psql has ended"
-            rows.append(tuple(line.decode().rstrip("\n").split("|")))
-        return rows
-
-    def close(self):
-        with self._psql:
-            self._psql.stdin.close()
 
 
 class Echo(http.server.BaseHTTPRequestHandler):
@@ -137,7 +110,11 @@ class Stage:
 
     def __init__(self, m, engine, env):
         self.m = m
-        self.shell = Shell(engine)
+        pg = engine.server
+        self.shell = Shell(
+            pg.psql_argv("-A", "-t", database=engine.database, user="app"),
+            {"PGPASSWORD": pg.passwords["app"]},
+        )
         self.engine = engine
         self.env = env
         self._numbers = itertools.count(1)
@@ -216,4 +193,7 @@ class _Quick(PostgresEngine):
 
     def __init__(self, engine, shell):
         super().__init__(engine.server, engine.database)
-        self.sql = shell.sql
+        self._shell = shell
+
+    def sql(self, text):
+        return [tuple(li.split("|")) for li in self._shell.run(text).splitlines()]
