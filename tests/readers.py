@@ -55,6 +55,22 @@ def digest(data):
     return hashlib.md5(data).hexdigest()
 
 
+# ready(seconds): fd can be read, and is nothing else.
+POLLERS = {
+    "poll": """
+p = select.poll()
+p.register(fd, select.POLLIN)
+ready = lambda wait: [e for _, e in p.poll(wait * 1000)] == [select.POLLIN]
+""",
+    "select": "ready = lambda wait: select.select([fd], [], [], wait)[0] == [fd]\n",
+    "epoll": """
+p = select.epoll()
+p.register(fd, select.EPOLLIN)
+ready = lambda wait: [e for _, e in p.poll(wait)] == [select.EPOLLIN]
+""",
+}
+
+
 # And for those that open query.sql for reading and writing.
 EXCHANGE = """
 import signal, threading

@@ -9,7 +9,7 @@ import pytest
 
 from clients import wait_for
 from mount import ROOT
-from readers import SOON, program, said
+from readers import POLLERS, SOON, program, said
 
 NAMES = ["csv", "tsv", "jsonl", "json", "txt"]
 MADE = NAMES[1:]  # from the first
@@ -350,20 +350,6 @@ def test_cat_of_a_cut_result_reports_it(mount, server, gate):
     got = client.wait()
     assert (got.rc, "Input/output error" in got.err) == (1, True)
     assert "]" not in got.out
-
-
-POLLERS = {
-    "poll": """
-p = select.poll()
-p.register(fd, select.POLLIN)
-ready = lambda wait: [e for _, e in p.poll(wait * 1000)] == [select.POLLIN]
-""",
-    "epoll": """
-p = select.epoll()
-p.register(fd, select.EPOLLIN)
-ready = lambda wait: [e for _, e in p.poll(wait)] == [select.EPOLLIN]
-""",
-}
 
 
 # An event loop is told when there is something encoded, and of the end.

@@ -14,6 +14,7 @@ import mount as mounts
 import servers
 from clients import wait_for
 from doors import Door
+from strangers import PASS_FD, TRY, reopened
 
 # Nobody's numbers, and Debian's user and group of games.
 ALICE = 20001
@@ -23,19 +24,6 @@ GAMES_UID, GAMES_GID = 5, 60
 
 NOT_THERE = errno.errorcode[errno.ENOENT]
 FORBIDDEN = errno.errorcode[errno.EACCES]
-
-# Prints the errno name of each call, one a line; "ok" when it succeeds.
-TRY = """
-import errno, os, sys
-def tell(call):
-    try:
-        call()
-        print("ok")
-    except OSError as e:
-        print(errno.errorcode[e.errno])
-C = os.environ.get("C")
-M = os.environ["M"]
-"""
 
 
 @pytest.fixture
@@ -265,27 +253,6 @@ def test_root_of_a_container_is_not_the_owner(mount, db, busybox, userns):
     )
 
 
-PASS_FD = """
-import array, json, os, socket, sys
-ALICE = 20001
-ours, theirs = socket.socketpair()
-def as_alice(call):
-    # Another process, of another uid.
-    pid = os.fork()
-    if pid == 0:
-        os.setgroups([])
-        os.setresgid(ALICE, ALICE, ALICE)
-        os.setresuid(ALICE, ALICE, ALICE)
-        call()
-        os._exit(0)
-    return pid
-def send(fd):
-    socket.send_fds(theirs, [b"x"], [fd])
-def receive():
-    return socket.recv_fds(ours, 1, 1)[1][0]
-"""
-
-
 # The identity of a statement is the opener's; who was merely handed the
 # descriptor has no right to speak in its name, root included.
 @pytest.mark.parametrize("name", ["query.sql", "cancel", "creds/refresh"])
@@ -331,17 +298,7 @@ def test_an_inherited_descriptor_is_its_openers(mount, db):
 )
 def test_a_file_found_by_one_uid_is_not_opened_by_another(mount, db, name):
     m = mount(db=db.spec(access={"everyone": True}))
-    code = TRY + PASS_FD + f"""
-with open(C + "/query.sql", "w") as f:
-    f.write("select 'secret' as s;")
-fd = os.open(M + "/{name}", os.O_PATH)
-def reopen():
-    with open(f"/proc/self/fd/{{fd}}", "rb") as f:
-        f.read()
-pid = as_alice(lambda: tell(reopen) or sys.stdout.flush())
-os.waitpid(pid, 0)
-tell(reopen)
-"""
+    code = reopened("{M}/" + name, "select 'secret' as s;", "{C}/query.sql")
 
     assert m.python(code).check().lines == ["ESTALE", "ok"]
 

@@ -6,7 +6,7 @@ import pytest
 
 import servers
 from clients import wait_for
-from test_identity import PASS_FD, TRY
+from strangers import reopened
 from test_reload import reload
 
 ALICE = 20001
@@ -99,17 +99,7 @@ def test_containers_do_not_see_each_others(m, busybox):
 # Not even by a descriptor that names it and was handed on.
 @pytest.mark.parametrize("name", ["x.sql", ".run/x.csv"])
 def test_another_uid_does_not_open_it(m, name):
-    code = TRY + PASS_FD + f"""
-with open(C + "/queries/x.sql", "w") as f:
-    f.write("select 'secret' as s")
-fd = os.open(C + "/queries/{name}", os.O_PATH)
-def reopen():
-    with open(f"/proc/self/fd/{{fd}}", "rb") as f:
-        f.read()
-pid = as_alice(lambda: tell(reopen) or sys.stdout.flush())
-os.waitpid(pid, 0)
-tell(reopen)
-"""
+    code = reopened("{C}/queries/" + name, "select 'secret' as s", "{C}/queries/x.sql")
 
     assert m.python(code).check().lines == ["ESTALE", "ok"]
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from clients import wait_for
-from readers import SOON, digest, numbers, program, said
+from readers import POLLERS, SOON, digest, numbers, program, said
 
 # OPEN of a result waits until there are rows.
 def test_open_blocks_until_the_statement_has_rows(mount, server, gate):
@@ -372,21 +372,6 @@ say(read_all(fd).decode(), end="")
     g.open()
 
     assert client.wait().check().out == "EAGAIN\n" + g.csv().decode()
-
-
-POLLERS = {
-    "poll": """
-p = select.poll()
-p.register(fd, select.POLLIN)
-ready = lambda wait: [e for _, e in p.poll(wait * 1000)] == [select.POLLIN]
-""",
-    "select": "ready = lambda wait: select.select([fd], [], [], wait)[0] == [fd]\n",
-    "epoll": """
-p = select.epoll()
-p.register(fd, select.EPOLLIN)
-ready = lambda wait: [e for _, e in p.poll(wait)] == [select.EPOLLIN]
-""",
-}
 
 
 # An event loop is told when there are rows, and when there is the end.
