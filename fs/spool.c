@@ -118,12 +118,19 @@ static uint64_t end_of(struct spool *spool)
 	return atomic_load_explicit(&spool->committed, memory_order_acquire);
 }
 
-static void notify(struct spool *spool)
+/* Whoever asked looks again. Any thread. */
+static void wake(struct spool *spool)
 {
 	atomic_store(&spool->wanted, false);
+	spool->notify(spool->arg);
+}
+
+/* The writer shows what it has. */
+static void notify(struct spool *spool)
+{
 	spool->noted = end_of(spool);
 	spool->noted_ms = clock_coarse_ms();
-	spool->notify(spool->arg);
+	wake(spool);
 }
 
 /* Gives up extents from the front that every reader has had. Lock held. */
@@ -389,8 +396,9 @@ void spool_finish(struct spool *spool, int code)
 		spool->finished_wall = clock_wall_ms();
 		spool->code = code;
 	}
+	/* By the loop it may be ended while the writer is at it. */
 	if (atomic_load(&spool->wanted))
-		notify(spool);
+		wake(spool);
 }
 
 void spool_state(struct spool *spool, struct spool_state *out)

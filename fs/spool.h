@@ -75,7 +75,10 @@ void spool_tick(struct spool *spool);
  */
 int spool_idle(struct spool *spool);
 
-/* No more will come; code 0: the result is complete, else an errno. */
+/*
+ * No more will come; code 0: the result is complete, else an errno. With an
+ * errno the loop may call it, too, while the writer is still at work.
+ */
 void spool_finish(struct spool *spool, int code);
 
 /* ---- the readers ---- */
