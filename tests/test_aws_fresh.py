@@ -233,7 +233,8 @@ def test_a_role_that_is_denied_and_allowed_again(mount, aws, login):
     assert verdicts(gateway) == ["ok"] * 3
     # 1 s, 2 s, 4 s .. after another, for each of the two.
     assert asked <= 2 * (3 + SCALE)
-    wait_for(lambda: status(m)["state"] == "valid", "it is good again", 40)
+    for conn in ["db", "other"]:
+        wait_for(lambda c=conn: status(m, c)["state"] == "valid", "good again", 40)
     assert status(m)["error"] is None
     before = aws.count("AssumeRole")
     open_session(m, "third", "db")
