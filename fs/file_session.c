@@ -71,12 +71,6 @@ static int make(struct request *rq, struct handle *handle, const char *data,
 	return rc;
 }
 
-static int new_open(struct request *rq, struct mount *m, struct node *node,
-		    const struct caller *caller, int flags)
-{
-	return word_open(rq, m, node, caller, flags, &session_new_ops);
-}
-
 static int new_write(struct request *rq, struct handle *handle,
 		     const char *data, size_t len, uint64_t off)
 {
@@ -85,17 +79,11 @@ static int new_write(struct request *rq, struct handle *handle,
 }
 
 const struct file_ops session_new_ops = {
-	.open = new_open,
+	.open = word_open,
 	.write = new_write,
 	.truncate = word_truncate,
 	.release = word_release,
 };
-
-static int sql_open(struct request *rq, struct mount *m, struct node *node,
-		    const struct caller *caller, int flags)
-{
-	return word_open(rq, m, node, caller, flags, &session_sql_ops);
-}
 
 static int sql_write(struct request *rq, struct handle *handle,
 		     const char *data, size_t len, uint64_t off)
@@ -105,17 +93,11 @@ static int sql_write(struct request *rq, struct handle *handle,
 }
 
 const struct file_ops session_sql_ops = {
-	.open = sql_open,
+	.open = word_open,
 	.write = sql_write,
 	.truncate = word_truncate,
 	.release = word_release,
 };
-
-static int end_open(struct request *rq, struct mount *m, struct node *node,
-		    const struct caller *caller, int flags)
-{
-	return word_open(rq, m, node, caller, flags, &session_end_ops);
-}
 
 static int end_write(struct request *rq, struct handle *handle,
 		     const char *data, size_t len, uint64_t off)
@@ -135,7 +117,7 @@ static int end_write(struct request *rq, struct handle *handle,
 }
 
 const struct file_ops session_end_ops = {
-	.open = end_open,
+	.open = word_open,
 	.write = end_write,
 	.truncate = word_truncate,
 	.release = word_release,

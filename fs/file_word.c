@@ -22,8 +22,7 @@
 #include "fs/statement.h"
 
 int word_open(struct request *rq, struct mount *m, struct node *node,
-	      const struct caller *caller, int flags,
-	      const struct file_ops *ops)
+	      const struct caller *caller, int flags)
 {
 	struct word_handle *h;
 	struct open_reply reply = {.direct_io = true, .nonseekable = true};
@@ -36,7 +35,7 @@ int word_open(struct request *rq, struct mount *m, struct node *node,
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
-	handle_init(&h->handle, ops, m, caller->uid);
+	handle_init(&h->handle, node->ops, m, caller->uid);
 	h->caller = *caller;
 	if (node->conn != NULL)
 		h->conn = connection_ref(node->conn);
@@ -44,7 +43,7 @@ int word_open(struct request *rq, struct mount *m, struct node *node,
 		h->session = conversation_ref(node->session);
 	reply.fh = (uint64_t)(uintptr_t)h;
 	if (!request_opened(rq, &reply))
-		ops->release(&h->handle);
+		node->ops->release(&h->handle);
 	return 0;
 }
 
@@ -63,12 +62,6 @@ int word_truncate(struct node *node, struct handle *h, uint64_t size)
 	(void)node;
 	(void)h;
 	return size == 0 ? 0 : -EINVAL;
-}
-
-static int cancel_open(struct request *rq, struct mount *m, struct node *node,
-		       const struct caller *caller, int flags)
-{
-	return word_open(rq, m, node, caller, flags, &cancel_ops);
 }
 
 static int cancel_write(struct request *rq, struct handle *handle,
@@ -94,18 +87,11 @@ static int cancel_write(struct request *rq, struct handle *handle,
 }
 
 const struct file_ops cancel_ops = {
-	.open = cancel_open,
+	.open = word_open,
 	.write = cancel_write,
 	.truncate = word_truncate,
 	.release = word_release,
 };
-
-static int cancel_id_open(struct request *rq, struct mount *m,
-			  struct node *node, const struct caller *caller,
-			  int flags)
-{
-	return word_open(rq, m, node, caller, flags, &cancel_id_ops);
-}
 
 static struct script *script_of(struct conversation *conv, uint64_t id)
 {
@@ -159,17 +145,11 @@ static int cancel_id_write(struct request *rq, struct handle *handle,
 }
 
 const struct file_ops cancel_id_ops = {
-	.open = cancel_id_open,
+	.open = word_open,
 	.write = cancel_id_write,
 	.truncate = word_truncate,
 	.release = word_release,
 };
-
-static int refresh_open(struct request *rq, struct mount *m, struct node *node,
-			const struct caller *caller, int flags)
-{
-	return word_open(rq, m, node, caller, flags, &refresh_ops);
-}
 
 /* Obtaining a credential may take its time: on a thread of its own. */
 struct refresh {
@@ -247,7 +227,7 @@ static int refresh_write(struct request *rq, struct handle *handle,
 }
 
 const struct file_ops refresh_ops = {
-	.open = refresh_open,
+	.open = word_open,
 	.write = refresh_write,
 	.truncate = word_truncate,
 	.release = word_release,

@@ -21,10 +21,9 @@ struct word_handle {
 	struct conversation *session; /* counted; null outside sessions */
 };
 
-/* For file_ops; those of ops are the file's own. */
+/* For file_ops; what is not among them is the file's own. */
 int word_open(struct request *rq, struct mount *m, struct node *node,
-	      const struct caller *caller, int flags,
-	      const struct file_ops *ops);
+	      const struct caller *caller, int flags);
 void word_release(struct handle *handle);
 int word_truncate(struct node *node, struct handle *h, uint64_t size);
 
