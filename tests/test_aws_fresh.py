@@ -88,7 +88,7 @@ TURN = (
 # was rotated, and all is renewed ahead of time.
 @pytest.mark.timeout(120)
 def test_several_lifetimes_unattended(mount, aws, login):
-    life = 4 * SCALE
+    life = 6 * SCALE
     made = {kind: login(kind, life) for kind in KINDS}
     specs = {kind: each.spec for kind, each in made.items()}
     m = mount(specs, settings={"param_cache_ttl": "30s"}, env=aws.env(aws.key()))
