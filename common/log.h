@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One line per event, to stderr or to syslog. Any thread; errno is preserved.
+ * Where stderr is a stream of the journal (JOURNAL_STREAM), lines begin with
+ * their priority as sd-daemon(3) has it.
  *
  * No newline and no period in the format. SQL text and row data appear at
  * debug only; passwords and tokens never.
@@ -18,6 +20,7 @@ enum log_level {
 };
 
 /* Before the first thread is started. Until then: stderr, without debug. */
+void log_find_journal(void);
 void log_to_syslog(void);
 void log_enable_debug(void);
 

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/mountinfo.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "common/cleanup.h"
+
+/* Blanks and backslashes stand there as three octal digits. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	for (const char *in = text; *in != '\0';) {
+		if (in[0] == '\\' && in[1] >= '0' && in[1] <= '3' &&
+		    in[2] >= '0' && in[2] <= '7' && in[3] >= '0' &&
+		    in[3] <= '7') {
+			*out++ = (char)((in[1] - '0') * 64 + (in[2] - '0') * 8 +
+					(in[3] - '0'));
+			in += 4;
+		} else {
+			*out++ = *in++;
+		}
+	}
+	*out = '\0';
+}
+
+/* The next word of the line, unescaped; "" at its end. */
+static const char *take(char **rest)
+{
+	char *word = strsep(rest, " ");
+
+	if (word == NULL)
+		return "";
+	unescape(word);
+	return word;
+}
+
+static dev_t parse_dev(const char *text)
+{
+	char *rest;
+	unsigned long major = strtoul(text, &rest, 10);
+	unsigned long minor = *rest == ':' ? strtoul(rest + 1, NULL, 10) : 0;
+
+	return makedev((unsigned)major, (unsigned)minor);
+}
+
+/* "36 35 98:0 /root /mnt rw,noatime shared:1 - ext3 /dev/root rw" */
+static void parse(struct mountinfo *out, char *line)
+{
+	char *rest = line;
+	const char *word;
+
+	out->id = (int)strtol(take(&rest), NULL, 10);
+	out->parent = (int)strtol(take(&rest), NULL, 10);
+	out->dev = parse_dev(take(&rest));
+	out->root = take(&rest);
+	out->mountpoint = take(&rest);
+	out->peers = 0;
+	/* Options of the mount and optional fields, up to a lone hyphen. */
+	while (rest != NULL && strcmp(word = take(&rest), "-") != 0) {
+		if (strncmp(word, "shared:", 7) == 0)
+			out->peers = (int)strtol(word + 7, NULL, 10);
+	}
+	out->type = take(&rest);
+	out->source = take(&rest);
+	out->options = take(&rest);
+}
+
+int mountinfo_each(const char *file,
+		   bool (*visit)(void *arg, const struct mountinfo *m),
+		   void *arg)
+{
+	auto_fclose FILE *f = fopen(file, "re");
+	auto_free char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+
+	if (f == NULL)
+		return -errno;
+	errno = 0;
+	while ((n = getline(&line, &size, f)) > 0) {
+		struct mountinfo m;
+
+		if (line[n - 1] == '\n')
+			line[n - 1] = '\0';
+		parse(&m, line);
+		if (!visit(arg, &m))
+			return 0;
+		errno = 0;
+	}
+	return -errno;
+}
+
+bool mountinfo_is_connfs(const struct mountinfo *m)
+{
+	return strcmp(m->type, "fuse.connfs") == 0;
+}
