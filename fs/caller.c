@@ -22,6 +22,11 @@ int caller_init(struct err *err)
 	return kernel_init(KERNEL_ALL, err);
 }
 
+int caller_take_ns(pid_t pid, struct err *err)
+{
+	return kernel_own_ns_of(pid, err);
+}
+
 /* The next one up; the last place is overwritten when there is no other. */
 static void push(struct caller *c, pid_t pid, uint64_t birth)
 {

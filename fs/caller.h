@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct cgroup;
 struct err;
 
 /* A process, told from any other that had or will have its number. */
@@ -61,6 +62,12 @@ struct caller {
  * to a quarter of the soft limit of them: raise that limit before.
  */
 int caller_init(struct err *err);
+
+/*
+ * After it, when the mount was made by another process, in namespaces of that
+ * one: these are taken for the daemon's own. 0 or a negative errno.
+ */
+int caller_take_ns(pid_t pid, struct err *err);
 
 /*
  * tid, uid and gid are those of the request. 0, or -EACCES when the caller
@@ -123,15 +130,15 @@ struct caller_names {
 	char user[64]; /* login name, or the uid in digits */
 	char comm[32];
 	char exe[256]; /* "" when it cannot be read */
-	char cgroup[512];
 	gid_t *groups; /* supplementary */
 	size_t n_groups;
+	struct cgroup *cgroup; /* null: not read, or not to be read */
 };
 
 /*
  * Login names are those of /etc/passwd: no name service that may wait for the
  * network is asked. A uid of another user namespace stays a number. What
- * cannot be read is left empty.
+ * cannot be read is left empty. The control group is left to cgroup_read().
  */
 void caller_describe(const struct caller *c, struct caller_names *out);
 void caller_names_finish(struct caller_names *names);

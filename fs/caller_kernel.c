@@ -130,19 +130,21 @@ static unsigned probe(void)
  * Holds the daemon's namespaces open, which makes it cheaper to look at those
  * of a caller that shares them: less than half the time.
  */
-static int hold_own_ns(struct err *err)
+int kernel_own_ns_of(pid_t pid, struct err *err)
 {
-	static const char *const paths[] = {"/proc/self/ns/mnt",
-					    "/proc/self/ns/pid",
-					    "/proc/self/ns/user"};
+	static const char *const names[] = {"mnt", "pid", "user"};
 	static int fds[] = {-1, -1, -1};
 
-	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid,
+			       names[i]);
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
-		fds[i] = open(paths[i], O_RDONLY | O_CLOEXEC);
+		fds[i] = open(path, O_RDONLY | O_CLOEXEC);
 		if (fds[i] < 0)
-			return err_sys(err, errno, "%s", paths[i]);
+			return err_sys(err, errno, "%s", path);
 	}
 	own_ns.mnt = inode_of(fds[0]);
 	own_ns.pid = inode_of(fds[1]);
@@ -168,7 +170,7 @@ int kernel_init(unsigned wanted, struct err *err)
 			       "/proc belongs to another pid namespace");
 	features = probe() & wanted;
 	process_table_init((features & KERNEL_PIDFS) != 0);
-	return hold_own_ns(err);
+	return kernel_own_ns_of(getpid(), err);
 }
 
 /* From status, which never blocks. */

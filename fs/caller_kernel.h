@@ -35,7 +35,12 @@ struct kernel_ns {
 	uint64_t user;
 };
 
-const struct kernel_ns *kernel_own_ns(void); /* the daemon's */
+/*
+ * The daemon's, which its owner's processes share; once and before the first
+ * request, those of the process that the mount was made by and for.
+ */
+const struct kernel_ns *kernel_own_ns(void);
+int kernel_own_ns_of(pid_t pid, struct err *err);
 
 struct kernel_thread {
 	pid_t tgid;

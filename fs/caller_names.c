@@ -13,10 +13,10 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "fs/caller_text.h"
+#include "fs/cgroup.h"
 #include "fs/proc_file.h"
 
 enum {
-	CGROUP_MAX = 64 * 1024, /* bytes of /proc/<pid>/cgroup */
 	COMM_MAX = 64,
 	CACHED_USERS = 16,
 	PASSWD_LINE = 4096, /* bytes */
@@ -123,62 +123,6 @@ static void describe_exe(const struct caller *c, struct caller_names *out)
 				  "");
 }
 
-/*
- * How much is to be said for a line "number:controllers:path": the unified
- * hierarchy and systemd's own name units and containers; of the others, which
- * only count, the longest path says most.
- */
-static size_t cgroup_rank(const char *line, const char *path, size_t len)
-{
-	if (len <= 1)
-		return 0; /* the root */
-	if (strncmp(line, "0::", 3) == 0)
-		return SIZE_MAX;
-	if (memmem(line, (size_t)(path - line), ":name=systemd:", 14) != NULL)
-		return SIZE_MAX - 1;
-	return len;
-}
-
-static void pick_cgroup(const char *text, struct caller_names *out)
-{
-	const char *best = "/";
-	size_t best_len = 1;
-	size_t best_rank = 0;
-	const char *end;
-
-	for (const char *line = text; (end = strchr(line, '\n')) != NULL;
-	     line = end + 1) {
-		size_t len = (size_t)(end - line);
-		const char *path = memmem(line, len, ":/", 2);
-		size_t rank;
-
-		if (path == NULL)
-			continue;
-		path++;
-		len = (size_t)(end - path);
-		rank = cgroup_rank(line, path, len);
-		if (rank > best_rank) {
-			best_rank = rank;
-			best = path;
-			best_len = len;
-		}
-	}
-	(void)caller_text(out->cgroup, sizeof(out->cgroup), best, best_len, "");
-}
-
-static void describe_cgroup(const struct caller *c, struct caller_names *out)
-{
-	const char *text = NULL;
-	struct buf file;
-
-	buf_init(&file, CGROUP_MAX);
-	if (proc_file_read(&file, c->tid, "cgroup") == 0)
-		text = buf_cstr(&file);
-	if (text != NULL)
-		pick_cgroup(text, out);
-	buf_finish(&file);
-}
-
 static int parse_groups(gid_t **groups, size_t *n_groups, const char *status)
 {
 	const char *p = proc_status_find(status, "Groups");
@@ -229,12 +173,12 @@ void caller_describe(const struct caller *c, struct caller_names *out)
 	describe_user(c, out);
 	describe_comm(c, out);
 	describe_exe(c, out);
-	describe_cgroup(c, out);
 	(void)caller_groups(&out->groups, &out->n_groups, c);
 }
 
 void caller_names_finish(struct caller_names *names)
 {
 	free(names->groups);
+	cgroup_unref(names->cgroup);
 	*names = (struct caller_names){0};
 }

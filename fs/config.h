@@ -21,6 +21,8 @@
 
 struct err;
 
+enum { SETTINGS_MAX = 16 };
+
 /* Keys of `settings`, and mount options of the same names. */
 struct settings {
 	char *realm;                 /* null: none */
@@ -39,15 +41,33 @@ struct settings {
 	unsigned param_cache_ttl_ms; /* 2 min; 0: values of AWS are not kept */
 	unsigned max_connections;    /* 10 per connection; a spec may differ */
 	bool read_only;              /* -o ro */
+	/* By the rules of config_settings.c: who sets it; null: no file. */
+	char *files[SETTINGS_MAX];
 };
 
-/* Who may use a connection besides the mount's owner. */
+/* Of the control group: one of the values lets in. */
+struct access_attribute {
+	char *name; /* without "user.connfs." */
+	char **values;
+	size_t n_values;
+};
+
+/*
+ * Who may use a connection besides the mount's owner: any one match lets in.
+ * The globs are for fnmatch(3), and in them a backslash is itself.
+ */
 struct access_rule {
 	bool everyone;
 	uid_t *uids;
 	size_t n_uids;
 	gid_t *gids;
 	size_t n_gids;
+	char **cgroups; /* globs on the path, where * does not match / */
+	size_t n_cgroups;
+	char **containers; /* globs on the id */
+	size_t n_containers;
+	struct access_attribute *attributes;
+	size_t n_attributes;
 };
 
 struct engine {
@@ -74,6 +94,8 @@ struct spec_query {
 	char *name;
 	char *text;
 };
+
+enum { SPEC_DIGEST_SIZE = 32 };
 
 /*
  * One connection. Strings may be null where the spec may leave them out. port,
@@ -126,7 +148,8 @@ struct spec {
 	struct access_rule access;
 	struct spec_query *queries; /* sorted by name, unique */
 	size_t n_queries;
-	struct auth *auth; /* never null */
+	struct auth *auth;                      /* never null */
+	unsigned char digest[SPEC_DIGEST_SIZE]; /* of what it was made of */
 };
 
 /* A spec that was refused, or a file that was not read. */
@@ -134,12 +157,21 @@ struct config_error {
 	char *file;
 	char *conn_id; /* null: not known */
 	char *text;    /* one whole line: file, conn_id, key and reason */
+	bool disabled; /* the spec says that it is: it keeps no old one */
+};
+
+/* A spec of an earlier config, in place of one that is wrong. */
+struct config_kept {
+	struct spec *spec; /* one of config->specs */
+	char *file;        /* where the wrong one stands, or would */
 };
 
 struct config {
 	struct settings settings;
 	struct spec **specs; /* sorted by conn_id, unique */
 	size_t n_specs;
+	struct config_kept *kept; /* sorted likewise; of specs */
+	size_t n_kept;
 	struct config_error *errors;
 	size_t n_errors;
 };
@@ -159,7 +191,26 @@ struct config {
  */
 int config_load(struct config **out, const char *source,
 		const char *const *options, struct err *err);
+
+/*
+ * The same when there is a config already: what is wrong keeps what old, which
+ * is borrowed for the call, has in its place, and the complaint says so.
+ *
+ * - A bad spec keeps the old one of its conn_id, if that is enabled, and the
+ *   bad one does not say that it is not.
+ * - A bad file keeps its settings, and the enabled specs that it had and that
+ *   are in no other file now; one with a spec that has no good conn_id keeps
+ *   the specs likewise.
+ *
+ * A spec that is as it was is the old one, counted once more.
+ */
+int config_reload(struct config **out, const char *source,
+		  const char *const *options, const struct config *old,
+		  struct err *err);
 void config_destroy(struct config *config); /* null is allowed */
+
+/* The place in config->specs, or null. */
+struct spec **config_find(const struct config *config, const char *conn_id);
 
 /* Any thread. The last unref frees the spec; null is allowed there. */
 struct spec *spec_ref(struct spec *spec);
@@ -177,5 +228,8 @@ char *spec_text(const struct spec *spec);
 
 /* connfs --check: one line a spec on stdout; 0, or 1 when one is bad. */
 int config_check(const struct config *config);
+
+/* "30s", "1.5 h", "90": as settings have it, in ms. False: it is not one. */
+bool config_duration(uint64_t *ms, const char *text);
 
 #endif

@@ -4,14 +4,19 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "fs/cgroup.h"
 
 enum {
 	IDS_MAX = 10000,
+	TEXTS_MAX = 1000,         /* globs, attributes, values of one */
+	GLOB_MAX = 1024,          /* bytes */
+	SHORT_ID = 12,            /* digits, of the 64 of a container */
 	RECORD_MAX = 1024 * 1024, /* bytes of one passwd or group entry */
 };
 
@@ -111,10 +116,190 @@ static int parse_ids(uint32_t **out, size_t *n_out, const char *key,
 	return rc;
 }
 
+static bool has_control(const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+static int check_text(const char *key, const char *text, size_t max,
+		      struct err *err)
+{
+	if (strlen(text) > max)
+		return err_set(err, EINVAL, "%s: \"%.20s..\": over %zu bytes",
+			       key, text, max);
+	if (has_control(text))
+		return err_set(err, EINVAL,
+			       "%s: must not hold control characters", key);
+	return 0;
+}
+
+/* What the texts of a key have to be. */
+struct text_rule {
+	const char *key;
+	size_t max; /* bytes of each */
+	/* Why a text cannot be one; null: it can. The member may be null. */
+	const char *(*complain)(const char *text);
+};
+
+static const char *complain_of_path(const char *glob)
+{
+	if (glob[0] != '/')
+		return "must begin with a '/'";
+	if (strstr(glob, "**") != NULL)
+		return "\"**\" is no more than \"*\", which matches no '/'";
+	if (strstr(glob, "//") != NULL ||
+	    (glob[1] != '\0' && glob[strlen(glob) - 1] == '/'))
+		return "a '/' must have a name on both sides";
+	if (strstr(glob, "/../") != NULL ||
+	    (strlen(glob) > 2 && strcmp(glob + strlen(glob) - 3, "/..") == 0))
+		return "must not lead up: paths with \"..\" never count";
+	return NULL;
+}
+
+static const char *complain_of_container(const char *glob)
+{
+	if (glob[0] == '\0')
+		return "must not be empty";
+	if (strchr(glob, '/') != NULL)
+		return "an id has no '/'; paths belong in access.cgroups";
+	if (strlen(glob) == SHORT_ID &&
+	    strspn(glob, "0123456789abcdef") == SHORT_ID)
+		return "an id has 64 digits; a '*' behind it stands for the "
+		       "rest";
+	return NULL;
+}
+
+static const struct text_rule cgroup_rule = {
+	.key = "access.cgroups",
+	.max = GLOB_MAX,
+	.complain = complain_of_path,
+};
+
+static const struct text_rule container_rule = {
+	.key = "access.containers",
+	.max = GLOB_MAX,
+	.complain = complain_of_container,
+};
+
+static int parse_text(char **out, const struct text_rule *rule,
+		      const json_t *value, struct err *err)
+{
+	const char *text = json_string_value(value);
+	const char *reason;
+	int rc;
+
+	if (text == NULL)
+		return err_set(err, EINVAL, "%s: must be strings", rule->key);
+	rc = check_text(rule->key, text, rule->max, err);
+	if (rc < 0)
+		return rc;
+	reason = rule->complain != NULL ? rule->complain(text) : NULL;
+	if (reason != NULL)
+		return err_set(err, EINVAL, "%s: \"%.100s\": %s", rule->key,
+			       text, reason);
+	*out = strdup(text);
+	return *out != NULL
+		       ? 0
+		       : err_set(err, ENOMEM, "%s: out of memory", rule->key);
+}
+
+static int parse_texts(char ***out, size_t *n_out, const struct text_rule *rule,
+		       const json_t *value, struct err *err)
+{
+	size_t n = json_array_size(value);
+	int rc = 0;
+
+	if (!json_is_array(value) || n > TEXTS_MAX)
+		return err_set(err, EINVAL,
+			       "%s: must be an array of at most %d strings",
+			       rule->key, TEXTS_MAX);
+	*out = calloc(n + 1, sizeof(**out));
+	if (*out == NULL)
+		return err_set(err, ENOMEM, "%s: out of memory", rule->key);
+	*n_out = n;
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = parse_text(&(*out)[i], rule, json_array_get(value, i),
+				err);
+	return rc;
+}
+
+static const char *complain_of_name(const char *name)
+{
+	if (name[0] == '\0')
+		return "must not be empty";
+	if (strncmp(name, "user.", strlen("user.")) == 0)
+		return "goes without the \"user.connfs.\"";
+	return NULL;
+}
+
+static const struct text_rule name_rule = {
+	.key = "access.attributes",
+	.max = CGROUP_ATTRIBUTE_NAME_MAX,
+	.complain = complain_of_name,
+};
+
+/* "account": "etl", or of several: "account": ["etl", "batch"] */
+static int parse_attribute(struct access_attribute *out, const char *name,
+			   const json_t *value, struct err *err)
+{
+	json_t *text = json_string(name);
+	char key[sizeof("access.attributes.") + CGROUP_ATTRIBUTE_NAME_MAX];
+	const struct text_rule rule = {.key = key,
+				       .max = CGROUP_ATTRIBUTE_VALUE_MAX};
+	int rc;
+
+	if (text == NULL)
+		return err_set(err, ENOMEM, "access.attributes: out of memory");
+	rc = parse_text(&out->name, &name_rule, text, err);
+	json_decref(text);
+	if (rc < 0)
+		return rc;
+	(void)snprintf(key, sizeof(key), "access.attributes.%s", name);
+	if (!json_is_string(value))
+		return parse_texts(&out->values, &out->n_values, &rule, value,
+				   err);
+	out->values = calloc(1, sizeof(*out->values));
+	if (out->values == NULL)
+		return err_set(err, ENOMEM, "%s: out of memory", key);
+	out->n_values = 1;
+	return parse_text(&out->values[0], &rule, value, err);
+}
+
+static int parse_attributes(struct access_rule *out, const json_t *value,
+			    struct err *err)
+{
+	size_t n = json_object_size(value);
+	const char *name;
+	json_t *item;
+	int rc = 0;
+
+	if (!json_is_object(value) || n > TEXTS_MAX)
+		return err_set(err, EINVAL,
+			       "access.attributes: must be an object of at "
+			       "most %d names",
+			       TEXTS_MAX);
+	out->attributes = calloc(n + 1, sizeof(*out->attributes));
+	if (out->attributes == NULL)
+		return err_set(err, ENOMEM, "access.attributes: out of memory");
+	json_object_foreach ((json_t *)value, name, item) {
+		rc = parse_attribute(&out->attributes[out->n_attributes++],
+				     name, item, err);
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}
+
 static int parse_key(struct access_rule *out, const char *key,
 		     const json_t *value, struct err *err)
 {
-	static const char *const keys[] = {"users", "groups", "everyone"};
+	static const char *const keys[] = {"users",      "groups",
+					   "everyone",   "cgroups",
+					   "containers", "attributes"};
 	struct guess guess = {.word = key};
 
 	if (strcmp(key, keys[0]) == 0)
@@ -125,6 +310,14 @@ static int parse_key(struct access_rule *out, const char *key,
 				 value, lookup_group, err);
 	if (strcmp(key, keys[2]) == 0)
 		return value_set(out, &everyone_rule, value, err);
+	if (strcmp(key, keys[3]) == 0)
+		return parse_texts(&out->cgroups, &out->n_cgroups, &cgroup_rule,
+				   value, err);
+	if (strcmp(key, keys[4]) == 0)
+		return parse_texts(&out->containers, &out->n_containers,
+				   &container_rule, value, err);
+	if (strcmp(key, keys[5]) == 0)
+		return parse_attributes(out, value, err);
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		guess_try(&guess, keys[i]);
 	return guess_fail(&guess, "access: unknown key", err);
@@ -138,8 +331,8 @@ int access_parse(struct access_rule *out, const json_t *value, struct err *err)
 
 	if (!json_is_object(value))
 		return err_set(err, EINVAL,
-			       "access: must be an object with users, groups "
-			       "or everyone");
+			       "access: must be an object with users, groups, "
+			       "cgroups, containers, attributes or everyone");
 	json_object_foreach ((json_t *)value, key, item) {
 		rc = parse_key(out, key, item, err);
 		if (rc < 0)
@@ -148,9 +341,24 @@ int access_parse(struct access_rule *out, const json_t *value, struct err *err)
 	return rc;
 }
 
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; texts != NULL && i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
 void access_finish(struct access_rule *access)
 {
 	free(access->uids);
 	free(access->gids);
+	free_texts(access->cgroups, access->n_cgroups);
+	free_texts(access->containers, access->n_containers);
+	for (size_t i = 0; i < access->n_attributes; i++) {
+		free(access->attributes[i].name);
+		free_texts(access->attributes[i].values,
+			   access->attributes[i].n_values);
+	}
+	free(access->attributes);
 	*access = (struct access_rule){0};
 }

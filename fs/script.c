@@ -120,9 +120,7 @@ struct script *script_create(struct conversation *conv,
 		return NULL;
 	}
 	sql_splitter_set_modes(script->splitter, conv->sql_modes);
-	if (conv->conn->spec->access.n_gids > 0)
-		(void)caller_groups(&script->names.groups,
-				    &script->names.n_groups, writer);
+	access_remember(&script->names, &conv->conn->spec->access, writer);
 	return script;
 }
 

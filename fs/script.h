@@ -38,7 +38,7 @@ struct script {
 	uint64_t id;               /* of all scripts of this daemon, from 1 */
 	struct conversation *conv; /* counted */
 	struct caller writer;
-	struct caller_names names; /* groups, when the access rule has some */
+	struct caller_names names; /* what the access rule asked for */
 	bool trusts_size;         /* the writer's tools take size 0 for empty */
 	struct script *next;      /* conversation's list, newest first */
 	struct script *next_turn; /* conversation's queue */

@@ -8,6 +8,7 @@
 #include "backends/sql.h"
 #include "common/cleanup.h"
 #include "common/utf8.h"
+#include "fs/cgroup.h"
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
@@ -191,7 +192,7 @@ int script_text_add(struct script *script, const char *data, size_t len)
 	return split_all(script);
 }
 
-/* The groups are those at OPEN: the writer may have gone. */
+/* The groups are those at OPEN: the writer may have gone, or moved. */
 static int copy_groups(struct caller_names *to, const struct caller_names *from)
 {
 	gid_t *groups = NULL;
@@ -205,6 +206,7 @@ static int copy_groups(struct caller_names *to, const struct caller_names *from)
 	caller_names_finish(to);
 	to->groups = groups;
 	to->n_groups = from->n_groups;
+	to->cgroup = cgroup_ref(from->cgroup);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "fs/access.h"
 #include "fs/caller.h"
+#include "fs/cgroup.h"
 #include "fs/config.h"
 #include "fs/connection.h"
 #include "fs/conversation.h"
@@ -95,6 +96,7 @@ void text_client(struct buf *out, const struct view *v)
 	struct caller_names names;
 
 	caller_describe(v->caller, &names);
+	names.cgroup = cgroup_read(v->caller->tid);
 	if (known) {
 		env = conv->env;
 		conversation_app_name(conv, app_name, &names);

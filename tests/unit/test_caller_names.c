@@ -212,7 +212,6 @@ static void test_description(void)
 	CHECK_TEXT(names.user, "root");
 	CHECK_TEXT(names.comm, "a \"bc");
 	CHECK_TEXT(names.exe, exe);
-	CHECK(names.cgroup[0] == '/');
 	CHECK(names.n_groups == 3);
 	CHECK(names.groups[0] == 4);
 	CHECK(names.groups[1] == 24);
@@ -252,7 +251,6 @@ static void test_description_of_who_is_gone(void)
 	CHECK_TEXT(names.user, "root");
 	CHECK_TEXT(names.comm, "");
 	CHECK_TEXT(names.exe, "");
-	CHECK_TEXT(names.cgroup, "");
 	CHECK(names.n_groups == 0);
 	caller_names_finish(&names);
 	CHECK(caller_groups(&groups, &n, &c) == -ESRCH);
