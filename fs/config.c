@@ -17,7 +17,8 @@ enum { SPECS_MAX = 10000 };
 /* One config_load() under way. */
 struct load {
 	struct config *config;
-	json_t *seen; /* conn_id: the file it was first found in */
+	const struct config *old; /* null: there is none */
+	json_t *seen;             /* conn_id: the file it was first found in */
 	size_t n_found;
 };
 
@@ -67,7 +68,23 @@ int config_complain(struct config *config, const char *file,
 	return 0;
 }
 
-static int add_spec(struct config *config, struct spec *spec)
+int config_amend(struct config_error *error, const char *fmt, ...)
+{
+	auto_free char *more = NULL;
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	more = one_line(fmt, ap);
+	va_end(ap);
+	if (more == NULL || asprintf(&text, "%s%s", error->text, more) < 0)
+		return -ENOMEM;
+	free(error->text);
+	error->text = text;
+	return 0;
+}
+
+int config_add_spec(struct config *config, struct spec *spec)
 {
 	struct spec **specs;
 
@@ -81,12 +98,68 @@ static int add_spec(struct config *config, struct spec *spec)
 	return 0;
 }
 
+static int by_conn_id(const void *a, const void *b)
+{
+	const struct spec *const *x = a;
+	const struct spec *const *y = b;
+
+	return strcmp((*x)->conn_id, (*y)->conn_id);
+}
+
+void config_sort(struct config *config)
+{
+	if (config->n_specs > 0)
+		qsort(config->specs, config->n_specs, sizeof(struct spec *),
+		      by_conn_id);
+}
+
+static int is_conn_id(const void *conn_id, const void *spec)
+{
+	return strcmp(conn_id, (*(const struct spec *const *)spec)->conn_id);
+}
+
+struct spec **config_find(const struct config *config, const char *conn_id)
+{
+	if (config->n_specs == 0)
+		return NULL;
+	return bsearch(conn_id, config->specs, config->n_specs,
+		       sizeof(struct spec *), is_conn_id);
+}
+
 /* Null behind the last one. */
 static const json_t *spec_at(const struct config_file *file, size_t i)
 {
 	if (json_is_array(file->specs))
 		return json_array_get(file->specs, i);
 	return i == 0 ? file->specs : NULL;
+}
+
+/* Of two that are the same the old one, which has a credential perhaps. */
+static struct spec *unless_same(const struct load *load, struct spec *spec)
+{
+	struct spec **old = load->old != NULL
+				    ? config_find(load->old, spec->conn_id)
+				    : NULL;
+
+	if (old == NULL || !spec_is_same(*old, spec))
+		return spec;
+	spec_unref(spec);
+	return spec_ref(*old);
+}
+
+static int refuse_spec(struct load *load, const struct config_file *file,
+		       const json_t *object, const struct err *why)
+{
+	const char *conn_id =
+		json_string_value(json_object_get(object, "conn_id"));
+	struct config *config = load->config;
+	int rc = config_complain(config, file->path, conn_id, "%s: %s: %s",
+				 file->path, conn_id, why->msg);
+
+	if (rc == 0)
+		config->errors[config->n_errors - 1].disabled =
+			json_is_false(json_object_get(object, "enabled"));
+	return rc;
 }
 
 /* index counts from 1 and names a spec that has no good conn_id. */
@@ -116,10 +189,8 @@ static int load_spec(struct load *load, const struct config_file *file,
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc < 0)
-		return config_complain(load->config, file->path, conn_id,
-				       "%s: %s: %s", file->path, conn_id,
-				       why.msg);
-	return add_spec(load->config, spec);
+		return refuse_spec(load, file, object, &why);
+	return config_add_spec(load->config, unless_same(load, spec));
 }
 
 static int load_specs(struct load *load, const struct config_file *file)
@@ -129,7 +200,7 @@ static int load_specs(struct load *load, const struct config_file *file)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		if (load->n_found++ == SPECS_MAX)
+		if (load->n_found++ >= SPECS_MAX)
 			return config_complain(
 				load->config, file->path, NULL,
 				"%s: spec %zu: this and what follows is not "
@@ -158,41 +229,42 @@ static int take_env(const struct config_file *file)
 }
 
 /* Settings apply to all files, so they come before the first spec. */
-static int load_settings(struct config *config,
+static int load_settings(struct config *config, const struct config *old,
 			 const struct config_source *source,
 			 const char *const *options, struct err *err)
 {
-	json_t *seen = json_object();
 	struct err why = {0};
-	int rc = seen != NULL ? 0 : err_set(err, ENOMEM, "out of memory");
+	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < source->n_files; i++) {
 		const struct config_file *file = &source->files[i];
 
 		if (file->settings == NULL)
 			continue;
-		rc = settings_apply(&config->settings, file, seen, &why);
+		rc = settings_apply(&config->settings, file, &why);
 		if (rc < 0)
 			(void)err_set(err, why.code, "%s: settings: %s",
 				      file->path, why.msg);
 	}
-	json_decref(seen);
+	if (rc == 0 && old != NULL && config_keep_settings(config, old) < 0)
+		rc = err_set(err, ENOMEM, "out of memory");
 	if (rc == 0)
 		rc = settings_apply_options(&config->settings, options, err);
 	return rc;
 }
 
-static int load_files(struct config *config, const struct config_source *source,
+static int load_files(struct config *config, const struct config *old,
+		      const struct config_source *source,
 		      const char *const *options, struct err *err)
 {
-	struct load load = {.config = config};
+	struct load load = {.config = config, .old = old};
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < source->n_files; i++)
 		rc = take_env(&source->files[i]);
 	if (rc < 0)
 		return err_set(err, ENOMEM, "out of memory");
-	rc = load_settings(config, source, options, err);
+	rc = load_settings(config, old, source, options, err);
 	if (rc < 0)
 		return rc;
 	load.seen = json_object();
@@ -200,20 +272,17 @@ static int load_files(struct config *config, const struct config_source *source,
 		rc = -ENOMEM;
 	for (size_t i = 0; rc == 0 && i < source->n_files; i++)
 		rc = load_specs(&load, &source->files[i]);
+	if (rc == 0)
+		config_sort(config);
+	if (rc == 0 && old != NULL)
+		rc = config_keep_specs(config, old, load.seen);
 	json_decref(load.seen);
 	return rc < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
-static int by_conn_id(const void *a, const void *b)
-{
-	const struct spec *const *x = a;
-	const struct spec *const *y = b;
-
-	return strcmp((*x)->conn_id, (*y)->conn_id);
-}
-
 static int load_all(struct config *config, const char *source,
-		    const char *const *options, struct err *err)
+		    const char *const *options, const struct config *old,
+		    struct err *err)
 {
 	struct config_source files;
 	int rc;
@@ -223,16 +292,20 @@ static int load_all(struct config *config, const char *source,
 	rc = source_read(&files, config, source, err);
 	if (rc < 0)
 		return rc;
-	rc = load_files(config, &files, options, err);
+	rc = load_files(config, old, &files, options, err);
 	source_finish(&files);
-	if (rc == 0 && config->n_specs > 0)
-		qsort(config->specs, config->n_specs, sizeof(struct spec *),
-		      by_conn_id);
 	return rc;
 }
 
 int config_load(struct config **out, const char *source,
 		const char *const *options, struct err *err)
+{
+	return config_reload(out, source, options, NULL, err);
+}
+
+int config_reload(struct config **out, const char *source,
+		  const char *const *options, const struct config *old,
+		  struct err *err)
 {
 	struct config *config;
 	int rc;
@@ -242,7 +315,7 @@ int config_load(struct config **out, const char *source,
 	config = calloc(1, sizeof(*config));
 	if (config == NULL)
 		return err_set(err, ENOMEM, "out of memory");
-	rc = load_all(config, source, options, err);
+	rc = load_all(config, source, options, old, err);
 	if (rc < 0)
 		config_destroy(config);
 	else
@@ -260,6 +333,9 @@ void config_destroy(struct config *config)
 	for (size_t i = 0; i < config->n_specs; i++)
 		spec_unref(config->specs[i]);
 	free(config->specs);
+	for (size_t i = 0; i < config->n_kept; i++)
+		free(config->kept[i].file);
+	free(config->kept);
 	for (size_t i = 0; i < config->n_errors; i++) {
 		free(config->errors[i].file);
 		free(config->errors[i].conn_id);

@@ -81,9 +81,14 @@ void source_finish(struct config_source *source);
 
 /* config_settings.c: the defaults. 0 or -ENOMEM. */
 int settings_init(struct settings *settings);
-/* seen: keys and the files that set them, so that no two files differ. */
+/* No two files may set the same. */
 int settings_apply(struct settings *settings, const struct config_file *file,
-		   json_t *seen, struct err *err);
+		   struct err *err);
+/*
+ * What file has set in old, and no other file sets. How many, or -ENOMEM.
+ */
+int settings_keep(struct settings *settings, const struct settings *old,
+		  const char *file);
 int settings_apply_options(struct settings *settings,
 			   const char *const *options, struct err *err);
 void settings_finish(struct settings *settings);
@@ -146,6 +151,35 @@ void access_finish(struct access_rule *access);
 /* config_queries.c. On failure, too, spec is for queries_finish(). */
 int queries_parse(struct spec *spec, const json_t *value, struct err *err);
 void queries_finish(struct spec *spec);
+
+/* config_keep.c: an object of specs, as settings make a spec of it. */
+int spec_digest(unsigned char out[SPEC_DIGEST_SIZE], const json_t *object,
+		const struct config_file *file,
+		const struct settings *settings);
+
+/* Whether they have been made of the same, and that means the same still. */
+bool spec_is_same(const struct spec *a, const struct spec *b);
+
+/*
+ * Settings of files that could not be read; before the options, and before any
+ * spec. 0 or -ENOMEM.
+ */
+int config_keep_settings(struct config *config, const struct config *old);
+
+/*
+ * Specs in place of those that are wrong. config->specs is sorted, and seen has
+ * the first file of every conn_id. 0 or -ENOMEM.
+ */
+int config_keep_specs(struct config *config, const struct config *old,
+		      const json_t *seen);
+
+/* config.c: the reference goes over, on failure too. 0 or -ENOMEM. */
+int config_add_spec(struct config *config, struct spec *spec);
+void config_sort(struct config *config);
+
+/* config.c: adds to the end of a complaint. 0 or -ENOMEM. */
+int config_amend(struct config_error *error, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* config.c: adds to the errors: fmt is the whole line. 0 or -ENOMEM. */
 int config_complain(struct config *config, const char *file,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/config_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -39,6 +40,8 @@ static const struct value_rule rules[] = {
 };
 
 enum { N_RULES = sizeof(rules) / sizeof(*rules) };
+static_assert(sizeof(rules) / sizeof(*rules) <= SETTINGS_MAX,
+	      "settings.files is too short");
 
 static const struct value_rule *find_rule(const char *key, struct err *err)
 {
@@ -77,7 +80,7 @@ int settings_init(struct settings *settings)
 }
 
 int settings_apply(struct settings *settings, const struct config_file *file,
-		   json_t *seen, struct err *err)
+		   struct err *err)
 {
 	const struct value_rule *rule;
 	const char *key;
@@ -87,23 +90,72 @@ int settings_apply(struct settings *settings, const struct config_file *file,
 	if (!json_is_object(file->settings))
 		return err_set(err, EINVAL, "must be an object");
 	json_object_foreach ((json_t *)file->settings, key, value) {
-		const json_t *other = json_object_get(seen, key);
+		char **setter;
 
 		if (value_is_private_key(key))
 			continue;
 		rule = find_rule(key, err);
 		if (rule == NULL)
 			return -EINVAL;
-		if (other != NULL)
+		setter = &settings->files[rule - rules];
+		if (*setter != NULL)
 			return err_set(err, EINVAL, "%s: is set in %s already",
-				       key, json_string_value(other));
-		if (json_object_set_new(seen, key, json_string(file->path)) < 0)
+				       key, *setter);
+		*setter = strdup(file->path);
+		if (*setter == NULL)
 			return err_set(err, ENOMEM, "out of memory");
 		rc = value_set(settings, rule, value, err);
 		if (rc < 0)
 			return rc;
 	}
 	return 0;
+}
+
+static int copy_text(char **to, const char *from)
+{
+	char *copy = from != NULL ? strdup(from) : NULL;
+
+	if (copy == NULL && from != NULL)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+static int copy_value(struct settings *to, const struct settings *from,
+		      const struct value_rule *rule)
+{
+	void *out = (char *)to + rule->offset;
+	const void *in = (const char *)from + rule->offset;
+
+	switch (rule->kind) {
+	case VALUE_SIZE:
+		*(uint64_t *)out = *(const uint64_t *)in;
+		return 0;
+	case VALUE_DURATION:
+	case VALUE_COUNT:
+		*(unsigned *)out = *(const unsigned *)in;
+		return 0;
+	default:
+		return copy_text(out, *(char *const *)in);
+	}
+}
+
+int settings_keep(struct settings *settings, const struct settings *old,
+		  const char *file)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < N_RULES; i++) {
+		if (old->files[i] == NULL || settings->files[i] != NULL ||
+		    strcmp(old->files[i], file) != 0)
+			continue;
+		if (copy_text(&settings->files[i], file) < 0 ||
+		    copy_value(settings, old, &rules[i]) < 0)
+			return -ENOMEM;
+		n++;
+	}
+	return n;
 }
 
 static int apply_option(struct settings *settings, const char *option,
@@ -153,5 +205,7 @@ void settings_finish(struct settings *settings)
 	free(settings->realm);
 	free(settings->conn_app_name);
 	free(settings->spool_dir);
+	for (size_t i = 0; i < N_RULES; i++)
+		free(settings->files[i]);
 	*settings = (struct settings){0};
 }

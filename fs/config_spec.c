@@ -395,6 +395,8 @@ int spec_create(struct spec **out, const struct config_file *file,
 		     ? fill(spec, file, object, settings, err)
 		     : err_set(err, ENOMEM, "out of memory");
 	spec->read_only = spec->read_only || settings->read_only;
+	if (rc == 0)
+		rc = spec_digest(spec->digest, object, file, settings);
 	if (rc < 0)
 		destroy(spec);
 	else

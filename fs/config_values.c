@@ -74,6 +74,11 @@ static bool parse_amount(uint64_t *out, const char *text,
 	return false;
 }
 
+bool config_duration(uint64_t *ms, const char *text)
+{
+	return parse_amount(ms, text, durations);
+}
+
 static bool amount(uint64_t *out, const json_t *value, const struct unit *units)
 {
 	if (json_is_string(value))

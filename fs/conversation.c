@@ -359,6 +359,11 @@ void conversation_kick(struct conversation *conv)
 	conv->used = clock_mono_ms();
 	if (conv->session == NULL)
 		return;
+	/* There will be no next statement to keep it for. */
+	if (conv->conn->removed) {
+		connection_release(conv->conn, conv);
+		return;
+	}
 	(void)loop_timer_start(m->loop, &conv->idle_timer,
 			       state.in_transaction
 				       ? spec->idle_in_transaction_timeout_ms

@@ -114,6 +114,7 @@ enum { WORD_MAX = 4096 };
 extern const struct file_ops cancel_ops;
 extern const struct file_ops cancel_id_ops;
 extern const struct file_ops refresh_ops;
+extern const struct file_ops reload_ops;
 /*
  * sessions/.new and .end: for callers that have no mkdir and rmdir; .sql: as
  * .new, see follow.h.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that are written a word to: cancel, .connfs/cancel, creds/refresh.
+ * Files that are written a word to: cancel, .connfs/cancel and reload,
+ * creds/refresh.
  */
 #include "fs/file_word.h"
 
@@ -17,6 +18,7 @@
 #include "fs/conversation.h"
 #include "fs/loop.h"
 #include "fs/mount.h"
+#include "fs/reload.h"
 #include "fs/report.h"
 #include "fs/script.h"
 #include "fs/statement.h"
@@ -229,6 +231,33 @@ static int refresh_write(struct request *rq, struct handle *handle,
 const struct file_ops refresh_ops = {
 	.open = word_open,
 	.write = refresh_write,
+	.truncate = word_truncate,
+	.release = word_release,
+};
+
+/* The kernel can be made to open what somebody else has looked up. */
+static int reload_open(struct request *rq, struct mount *m, struct node *node,
+		       const struct caller *caller, int flags)
+{
+	if (!caller_is_owner(caller))
+		return -EACCES;
+	return word_open(rq, m, node, caller, flags);
+}
+
+static int reload_write(struct request *rq, struct handle *handle,
+			const char *data, size_t len, uint64_t off)
+{
+	(void)data;
+	(void)len;
+	(void)off;
+	if (rq->uid != handle->uid)
+		return -EACCES;
+	return reload_wait(handle->mount, rq);
+}
+
+const struct file_ops reload_ops = {
+	.open = reload_open,
+	.write = reload_write,
 	.truncate = word_truncate,
 	.release = word_release,
 };

@@ -33,6 +33,7 @@
 #include "fs/ops.h"
 #include "fs/ops_init.h"
 #include "fs/options.h"
+#include "fs/reload.h"
 #include "fs/request.h"
 #include "fs/spool.h"
 #include "fs/version.h"
@@ -108,7 +109,7 @@ static void show_spec_errors(const struct config *config)
 
 static void on_hup(void *arg)
 {
-	mount_reload(arg);
+	reload_request(arg);
 }
 
 static void after_each(void *arg)

@@ -10,6 +10,7 @@
 
 #include "common/err.h"
 #include "fs/config.h"
+#include "fs/reload.h"
 
 struct connection;
 struct env_reader;
@@ -32,30 +33,24 @@ struct mount {
 	const char *source;
 	const char *mountpoint;     /* absolute, in the daemon's namespace */
 	const char *const *options; /* of the command line, for a reload */
-	struct connection *connections;
-	struct handle *handles; /* all open files */
-	int64_t started_wall;   /* ms */
-	int64_t read_wall;      /* ms; SOURCE was read, and taken */
-	int64_t refused_wall;   /* ms; the last reload failed; 0: it did not */
+	struct connection *connections; /* also those that are removed */
+	struct handle *handles;         /* all open files */
+	int64_t started_wall;           /* ms */
+	int64_t read_wall;              /* ms; SOURCE was read, and taken */
+	int64_t refused_wall; /* ms; the last reload failed; 0: it did not */
 	uint64_t n_requests;
+	struct reload reload;
 	struct err reload_error; /* code 0: the last reload was taken */
-	bool reloading;          /* SOURCE is being read */
-	bool reload_again;       /* a SIGHUP came meanwhile */
 	unsigned n_threads;      /* of mount_start_thread() */
 	bool ending;
 };
 
 /*
  * Makes connections of the specs that are enabled; at a reload keeps those
- * that are still there, under their new spec. 0 or -ENOMEM.
+ * that are still there, under their new spec, and removes the others. 0 or
+ * -ENOMEM.
  */
 int mount_apply_config(struct mount *m);
-
-/*
- * SIGHUP: begins to read SOURCE anew; a broken one keeps the old specs. Those
- * that come while it is read are one more.
- */
-void mount_reload(struct mount *m);
 
 /*
  * For what may block and is no statement. The thread's last act is to post an
@@ -64,7 +59,10 @@ void mount_reload(struct mount *m);
  */
 int mount_start_thread(struct mount *m, void *(*run)(void *arg), void *arg);
 
-/* Ends conversations whose Unix session has no process left. */
+/*
+ * Ends conversations whose Unix session has no process left, and drops removed
+ * connections of which nothing is left.
+ */
 void mount_check_conversations(struct mount *m);
 
 /* Drops the connections: the nodes have gone before. */

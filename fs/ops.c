@@ -21,6 +21,7 @@
 #include "fs/mount.h"
 #include "fs/ops_init.h"
 #include "fs/ops_xattr.h"
+#include "fs/removal.h"
 #include "fs/sessions.h"
 #include "fs/tree_times.h"
 
@@ -252,9 +253,11 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		rc = -EISDIR;
 	if (rc == 0 && node->ops->open == NULL)
 		rc = -EACCES;
+	/* The kernel looks again, and finds that it is not there. */
+	if (rc == 0 && removal_hides(node))
+		rc = -ESTALE;
 	if (rc == 0 && node->conn != NULL &&
-	    (node->conn->removed ||
-	     !access_allowed(&node->conn->spec->access, &caller)))
+	    !access_allowed(&node->conn->spec->access, &caller))
 		rc = -EACCES;
 	if (rc == 0)
 		rc = node->ops->open(&rq, m, node, &caller, fi->flags);

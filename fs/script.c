@@ -25,7 +25,6 @@
 enum {
 	CANCEL_MS = 5000, /* for the server to confirm a cancellation */
 	ABORT_MS = 500,   /* for the worker to come back after that */
-	ABANDON_MS = 50,  /* how often a result nobody reads is looked at */
 };
 
 static uint64_t last_id; /* thread of the loop */
@@ -417,29 +416,6 @@ static void answer_openers(struct script *script)
 		script->openers.last = NULL;
 }
 
-/* A result that its readers left before the end, and that goes on. */
-static void check_abandoned(struct script *script)
-{
-	struct statement *s = script->current;
-	struct result *result;
-	struct spool_state state;
-
-	if (!script->running || script->n_collected == 0 ||
-	    script->n_results == 0 || script->pending != NULL ||
-	    script->waiters.first != NULL)
-		return;
-	result = script->results[script->n_results - 1].result;
-	if (!result->left_early || result->n_open > 0 ||
-	    !s->traits.reads_only || s->in_transaction)
-		return;
-	spool_state(result->spool, &state);
-	if (state.in_bulk || state.full)
-		script_cancel(script, STOP_ABANDONED);
-	else
-		(void)loop_timer_start(s->loop, &script->settle_timer,
-				       ABANDON_MS);
-}
-
 /* True when there is one more statement to be sent. */
 static bool resume_text(struct script *script)
 {
@@ -462,7 +438,7 @@ void script_advance(struct script *script)
 	check_overflow(script);
 	answer_waiters(script);
 	answer_openers(script);
-	check_abandoned(script);
+	script_check_readers(script);
 	script_tell_watchers(script);
 	follow_check(script->conv);
 	if (!script->running && script->pending == NULL) {
@@ -593,5 +569,5 @@ void script_reader_left(struct script *script, struct result *result,
 {
 	if (early)
 		result->left_early = true;
-	check_abandoned(script);
+	script_check_readers(script);
 }

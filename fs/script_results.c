@@ -12,7 +12,10 @@
 #include "fs/node.h"
 #include "fs/result.h"
 #include "fs/script.h"
+#include "fs/spool.h"
 #include "fs/statement.h"
+
+enum { ABANDON_MS = 50 }; /* how often a result nobody reads is looked at */
 
 void script_collect(struct script *script)
 {
@@ -67,6 +70,52 @@ int script_last_result(struct script *script, struct result **out,
 		*statement = script->results[script->n_results - 1].statement;
 	}
 	return 0;
+}
+
+/* A result that its readers left before the end, and that goes on. */
+static void check_abandoned(struct script *script, struct result *result)
+{
+	struct statement *s = script->current;
+	struct spool_state state;
+
+	if (!result->left_early || !s->traits.reads_only || s->in_transaction)
+		return;
+	spool_state(result->spool, &state);
+	if (state.in_bulk || state.full)
+		script_cancel(script, STOP_ABANDONED);
+	else
+		(void)loop_timer_start(s->loop, &script->settle_timer,
+				       ABANDON_MS);
+}
+
+/* Its connection was removed: nobody can open it any more. */
+static void check_unreachable(struct script *script, struct result *result)
+{
+	struct statement *s = script->current;
+
+	if (!script->conv->conn->removed || script->conv->follow != NULL ||
+	    script->on_progress != NULL || script->openers.first != NULL ||
+	    !statement_blocked(s))
+		return;
+	if (s->traits.reads_only && !s->in_transaction)
+		script_cancel(script, STOP_ABANDONED);
+	else
+		spool_forsake(result->spool);
+}
+
+void script_check_readers(struct script *script)
+{
+	struct result *result;
+
+	if (!script->running || script->n_collected == 0 ||
+	    script->n_results == 0 || script->pending != NULL ||
+	    script->waiters.first != NULL)
+		return;
+	result = script->results[script->n_results - 1].result;
+	if (result->n_open > 0)
+		return;
+	check_abandoned(script, result);
+	check_unreachable(script, result);
 }
 
 static void on_opener_dying(struct request *rq)

@@ -11,4 +11,7 @@ struct script;
 /* Takes over what the current statement has begun since the last look. */
 void script_collect(struct script *script);
 
+/* Ends what runs for readers that have gone, or that cannot come any more. */
+void script_check_readers(struct script *script);
+
 #endif

@@ -56,6 +56,7 @@ struct spool {
 	int fd;                       /* lock to set; -1: none yet */
 	struct spool_reader *readers; /* lock */
 	bool full;                    /* lock */
+	bool forsaken;                /* lock */
 	bool closed;                  /* lock */
 	bool finished;                /* lock */
 	int code;                     /* lock */
@@ -133,13 +134,17 @@ static void notify(struct spool *spool)
 	wake(spool);
 }
 
-/* Gives up extents from the front that every reader has had. Lock held. */
+/*
+ * Gives up extents from the front that every reader has had, or that nobody
+ * will read. Lock held.
+ */
 static bool give_up_read(struct spool *spool)
 {
 	struct extent *e = &spool->extents[spool->first];
 	uint64_t resident = 0, on_disk = 0;
 
-	if (spool->readers == NULL || spool->first + 1 >= spool->n_extents)
+	if (spool->first + 1 >= spool->n_extents ||
+	    (spool->readers == NULL && !spool->forsaken))
 		return false;
 	for (struct spool_reader *r = spool->readers; r != NULL; r = r->next) {
 		if (r->pos < e->off + e->len)
@@ -161,22 +166,6 @@ static bool give_up_read(struct spool *spool)
 	spool->first++;
 	spool_pool_give(spool->pool, resident, on_disk);
 	return true;
-}
-
-static int write_all(int fd, const char *data, size_t len, uint64_t off)
-{
-	while (len > 0) {
-		ssize_t n = pwrite(fd, data, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-		off += (uint64_t)n;
-	}
-	return 0;
 }
 
 /*
@@ -206,7 +195,7 @@ static int move_to_disk(struct spool *spool, bool ended)
 		spool->fd = -1;
 	} else {
 		(void)pthread_mutex_unlock(&spool->lock);
-		rc = write_all(spool->fd, e.chunk->data, e.len, e.off);
+		rc = spool_pool_write(spool->fd, e.chunk->data, e.len, e.off);
 		(void)pthread_mutex_lock(&spool->lock);
 	}
 	if (rc < 0) {
@@ -262,6 +251,8 @@ static int make_room(struct spool *spool, size_t cap)
 			(void)spool_pool_take_memory(spool->pool, cap, true);
 			break;
 		}
+		if (spool->forsaken && give_up_read(spool))
+			continue;
 		rc = move_to_disk(spool, false);
 		if (rc < 0)
 			return rc;
@@ -587,6 +578,13 @@ void spool_drop(struct spool *spool)
 	/* Who fetches from it may have the descriptor: it stays open. */
 	if (spool->fd >= 0)
 		(void)ftruncate(spool->fd, 0);
+}
+
+void spool_forsake(struct spool *spool)
+{
+	auto_lock(&spool->lock);
+	spool->forsaken = true;
+	(void)pthread_cond_signal(&spool->moved);
 }
 
 void spool_close(struct spool *spool)

@@ -142,6 +142,12 @@ void spool_advance(struct spool *spool, struct spool_reader *reader,
 		   uint64_t pos);
 
 /*
+ * No reader is to come: once those that are attached have left, the writer does
+ * not wait any more, and what is over the limits is given up.
+ */
+void spool_forsake(struct spool *spool);
+
+/*
  * Gives the bytes of a complete spool back, as nobody will read it any more;
  * of any other it does nothing.
  */

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
@@ -106,6 +107,22 @@ int spool_pool_file(struct spool_pool *pool)
 		return -errno;
 	(void)unlink(path);
 	return fd;
+}
+
+int spool_pool_write(int fd, const char *data, size_t len, uint64_t off)
+{
+	while (len > 0) {
+		ssize_t n = pwrite(fd, data, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		data += n;
+		len -= (size_t)n;
+		off += (uint64_t)n;
+	}
+	return 0;
 }
 
 struct spool_chunk *spool_chunk_create(struct spool_pool *pool, size_t cap)

@@ -34,6 +34,9 @@ void spool_pool_give(struct spool_pool *pool, uint64_t memory, uint64_t disk);
 /* A new unlinked file, or a negative errno. */
 int spool_pool_file(struct spool_pool *pool);
 
+/* All of it, at off. 0 or a negative errno. */
+int spool_pool_write(int fd, const char *data, size_t len, uint64_t off);
+
 struct spool_chunk *spool_chunk_create(struct spool_pool *pool, size_t cap);
 struct spool_chunk *spool_chunk_ref(struct spool_chunk *chunk);
 void spool_chunk_unref(struct spool_pool *pool, struct spool_chunk *chunk);

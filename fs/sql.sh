@@ -106,11 +106,12 @@ check_input() {
 }
 
 # Ends all there is. The child that sends ends with the session, unless it waits
-# for standard input; one that has ended is not to be looked for by its number.
+# for standard input, or the session is out of reach, as the connection has been
+# taken away; one that has ended is not to be looked for by its number.
 finish() {
 	trap '' HUP INT QUIT TERM
 	[ "$given" ] || [ -e "$session/.sent" ] || waits=$sender
-	end_session
+	end_session || waits=$sender
 	for child in $reader $waits; do
 		kill "$child"
 	done

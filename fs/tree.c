@@ -50,7 +50,7 @@ const struct entry dot_entries[] = {
 	 .owner_only = true,
 	 .ops = &text_ops,
 	 .text = text_mount_status,
-	 .mtime = time_of_statements},
+	 .mtime = time_of_mount},
 	{.name = "errors",
 	 .mode = 0400,
 	 .owner_only = true,
@@ -63,6 +63,11 @@ const struct entry dot_entries[] = {
 	 .text = report_statements,
 	 .mtime = time_of_statements},
 	{.name = "cancel", .mode = 0222, .ops = &cancel_id_ops},
+	{.name = "reload",
+	 .mode = 0200,
+	 .owner_only = true,
+	 .ops = &reload_ops,
+	 .mtime = time_of_complaints},
 	{0},
 };
 
@@ -199,7 +204,9 @@ static bool may_use_any(struct node *dir, struct access_check *access)
 {
 	struct connection *conn = node_connection(dir);
 
-	if (conn != NULL && access_check(access, &conn->spec->access))
+	/* A session of one that was removed may be there still. */
+	if (conn != NULL && !conn->removed &&
+	    access_check(access, &conn->spec->access))
 		return true;
 	for (struct node *child = dir->children; child != NULL;
 	     child = child->sibling) {

@@ -44,26 +44,32 @@ static size_t count_sessions(const struct mount *m)
 void text_mount_status(struct buf *out, const struct view *v)
 {
 	const struct mount *m = v->mount;
-	char started[CLOCK_TEXT_SIZE];
+	int64_t read_wall =
+		m->refused_wall > 0 ? m->refused_wall : m->read_wall;
+	char started[CLOCK_TEXT_SIZE], read[CLOCK_TEXT_SIZE];
 	size_t n_connections = 0, n_conversations = 0;
 
 	for (const struct connection *c = m->connections; c != NULL;
 	     c = c->next) {
-		n_connections++;
+		n_connections += !c->removed;
 		for (const struct conversation *conv = c->conversations;
 		     conv != NULL; conv = conv->next)
 			n_conversations++;
 	}
 	clock_text(m->started_wall, started);
+	clock_text(read_wall, read);
 	buf_printf(out,
 		   "{\n  \"version\": \"%s\",\n  \"pid\": %d,\n"
 		   "  \"started_at\": \"%s\",\n  \"connections\": %zu,\n"
-		   "  \"spec_errors\": %zu,\n  \"conversations\": %zu,\n"
+		   "  \"spec_errors\": %zu,\n  \"source_read_at\": \"%s\",\n"
+		   "  \"source_ok\": %s,\n  \"reloads\": %" PRIu64 ",\n"
+		   "  \"conversations\": %zu,\n"
 		   "  \"database_sessions\": %zu,\n  \"requests\": %" PRIu64
 		   "\n}\n",
 		   CONNFS_VERSION, (int)getpid(), started, n_connections,
-		   m->config->n_errors, n_conversations, count_sessions(m),
-		   m->n_requests);
+		   m->config->n_errors, read,
+		   reload_is_ok(m) ? "true" : "false", m->reload.n_done,
+		   n_conversations, count_sessions(m), m->n_requests);
 }
 
 void text_errors(struct buf *out, const struct view *v)

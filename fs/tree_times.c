@@ -100,6 +100,11 @@ int64_t time_of_complaints(const struct view *v)
 	return later(v->mount->read_wall, v->mount->refused_wall);
 }
 
+int64_t time_of_mount(const struct view *v)
+{
+	return later(time_of_statements(v), time_of_complaints(v));
+}
+
 int64_t time_of_creds(const struct view *v)
 {
 	struct auth_status status;

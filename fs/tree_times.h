@@ -31,6 +31,9 @@ int64_t time_of_statements(const struct view *v);
 int64_t time_of_specs(const struct view *v);
 int64_t time_of_complaints(const struct view *v);
 
+/* The newest of all these. */
+int64_t time_of_mount(const struct view *v);
+
 /* What creds/ tells of was obtained, refused, or has come to its end. */
 int64_t time_of_creds(const struct view *v);
 

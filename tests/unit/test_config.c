@@ -139,7 +139,58 @@ static const struct {
 
 	/* access */
 	{LITE ", \"access\": true}",
-	 "shop: access: must be an object with users, groups or everyone"},
+	 "shop: access: must be an object with users, groups, cgroups, "
+	 "containers, attributes or everyone"},
+	{LITE ", \"access\": {\"cgroup\": []}}",
+	 "shop: access: unknown key \"cgroup\", did you mean \"cgroups\"?"},
+	{LITE ", \"access\": {\"atributes\": {}}}",
+	 "shop: access: unknown key \"atributes\", did you mean "
+	 "\"attributes\"?"},
+	{LITE ", \"access\": {\"cgroups\": \"/jobs\"}}",
+	 "shop: access.cgroups: must be an array of at most 1000 strings"},
+	{LITE ", \"access\": {\"cgroups\": [1]}}",
+	 "shop: access.cgroups: must be strings"},
+	{LITE ", \"access\": {\"cgroups\": [\"/ok\", \"jobs\"]}}",
+	 "shop: access.cgroups: \"jobs\": must begin with a '/'"},
+	{LITE ", \"access\": {\"cgroups\": [\"\"]}}",
+	 "shop: access.cgroups: \"\": must begin with a '/'"},
+	{LITE ", \"access\": {\"cgroups\": [\"/jobs/**\"]}}",
+	 "shop: access.cgroups: \"/jobs/**\": \"**\" is no more than \"*\", "
+	 "which matches no '/'"},
+	{LITE ", \"access\": {\"cgroups\": [\"/jobs/\"]}}",
+	 "shop: access.cgroups: \"/jobs/\": a '/' must have a name on both "
+	 "sides"},
+	{LITE ", \"access\": {\"cgroups\": [\"/jobs//a\"]}}",
+	 "shop: access.cgroups: \"/jobs//a\": a '/' must have a name on both "
+	 "sides"},
+	{LITE ", \"access\": {\"cgroups\": [\"/../a\"]}}",
+	 "shop: access.cgroups: \"/../a\": must not lead up: paths with \"..\" "
+	 "never count"},
+	{LITE ", \"access\": {\"cgroups\": [\"/..\"]}}",
+	 "shop: access.cgroups: \"/..\": must not lead up: paths with \"..\" "
+	 "never count"},
+	{LITE ", \"access\": {\"cgroups\": [\"/a\\n\"]}}",
+	 "shop: access.cgroups: must not hold control characters"},
+	{LITE ", \"access\": {\"containers\": [\"\"]}}",
+	 "shop: access.containers: \"\": must not be empty"},
+	{LITE ", \"access\": {\"containers\": [\"/docker/*\"]}}",
+	 "shop: access.containers: \"/docker/*\": an id has no '/'; paths "
+	 "belong in access.cgroups"},
+	{LITE ", \"access\": {\"containers\": [\"0123456789ab\"]}}",
+	 "shop: access.containers: \"0123456789ab\": an id has 64 digits; a "
+	 "'*' behind it stands for the rest"},
+	{LITE ", \"access\": {\"attributes\": [\"account\"]}}",
+	 "shop: access.attributes: must be an object of at most 1000 names"},
+	{LITE ", \"access\": {\"attributes\": {\"\": \"etl\"}}}",
+	 "shop: access.attributes: \"\": must not be empty"},
+	{LITE ", \"access\": {\"attributes\": {\"user.connfs.a\": \"x\"}}}",
+	 "shop: access.attributes: \"user.connfs.a\": goes without the "
+	 "\"user.connfs.\""},
+	{LITE ", \"access\": {\"attributes\": {\"account\": 1}}}",
+	 "shop: access.attributes.account: must be an array of at most 1000 "
+	 "strings"},
+	{LITE ", \"access\": {\"attributes\": {\"account\": [\"a\", null]}}}",
+	 "shop: access.attributes.account: must be strings"},
 	{LITE ", \"access\": {\"user\": []}}",
 	 "shop: access: unknown key \"user\", did you mean \"users\"?"},
 	{LITE ", \"access\": {\"users\": \"root\"}}",
@@ -220,10 +271,37 @@ static void test_defaults(void)
 	CHECK(spec->max_connections == 10);
 	CHECK(!spec->sticky && !spec->engine->cancels_by_login);
 	CHECK_TEXT(spec->tls_fingerprint, NULL);
-	CHECK(!spec->access.everyone && spec->access.n_uids == 0);
+	CHECK(!spec->access.everyone && spec->access.n_uids == 0 &&
+	      spec->access.n_cgroups == 0);
 	auth_status(spec->auth, &status);
 	CHECK_TEXT(status.source, "");
 	CHECK_TEXT(status.user, "u");
+	config_destroy(config);
+}
+
+static void test_access_by_control_groups(void)
+{
+	struct config *config =
+		load_one(LITE ", \"access\": {"
+			      "  \"cgroups\": [\"/\", \"/jobs/*\"],"
+			      "  \"containers\": [\"0123456789ab*\"],"
+			      "  \"attributes\": {\"account\": [\"etl\", \"\"],"
+			      "                   \"shift\": \"night\"}}}");
+	const struct spec *spec = config->specs[0];
+
+	CHECK(spec->access.n_cgroups == 2);
+	CHECK_TEXT(spec->access.cgroups[0], "/");
+	CHECK_TEXT(spec->access.cgroups[1], "/jobs/*");
+	CHECK(spec->access.n_containers == 1);
+	CHECK_TEXT(spec->access.containers[0], "0123456789ab*");
+	CHECK(spec->access.n_attributes == 2);
+	CHECK_TEXT(spec->access.attributes[0].name, "account");
+	CHECK(spec->access.attributes[0].n_values == 2);
+	CHECK_TEXT(spec->access.attributes[0].values[0], "etl");
+	CHECK_TEXT(spec->access.attributes[0].values[1], "");
+	CHECK_TEXT(spec->access.attributes[1].name, "shift");
+	CHECK(spec->access.attributes[1].n_values == 1);
+	CHECK_TEXT(spec->access.attributes[1].values[0], "night");
 	config_destroy(config);
 }
 
@@ -445,6 +523,7 @@ int main(int argc, char **argv)
 	check_init(argc, argv);
 	test_bad_specs();
 	test_defaults();
+	test_access_by_control_groups();
 	test_every_field();
 	test_mysql_family();
 	test_sqlite();

@@ -360,6 +360,33 @@ static void test_close_ends_a_waiting_writer(void)
 	teardown(&f);
 }
 
+/* Nobody is to come: the writer goes on, and who reads gets all. */
+static void test_a_forsaken_one_does_not_wait(bool read)
+{
+	struct fixture f;
+	struct spool_reader reader;
+	struct spool_state state;
+
+	setup(&f, MIB, MIB, 0);
+	if (read)
+		CHECK(spool_attach(f.spool, &reader) == 0);
+	start_writer(&f, 10 * MIB);
+	do {
+		spool_state(f.spool, &state);
+	} while (!state.full);
+	spool_forsake(f.spool);
+	if (read) {
+		read_through(f.spool, &reader, 50000, 10 * MIB);
+		spool_detach(f.spool, &reader);
+	}
+	join_writer(&f);
+	CHECK(f.rc == 0);
+	spool_state(f.spool, &state);
+	CHECK(state.finished && state.code == 0 && state.end == 10 * MIB);
+	CHECK(state.start > 8 * MIB);
+	teardown(&f);
+}
+
 /* A failure of the disk is the writer's failure, not a hole. */
 static void test_a_directory_that_is_gone(void)
 {
@@ -464,6 +491,8 @@ int main(int argc, char **argv)
 	test_readers_of_different_speed();
 	test_a_reader_that_leaves_holds_nothing();
 	test_close_ends_a_waiting_writer();
+	test_a_forsaken_one_does_not_wait(false);
+	test_a_forsaken_one_does_not_wait(true);
 	test_a_directory_that_is_gone();
 	test_the_total_counts_for_all();
 	test_a_dropped_one_holds_nothing(8 * MIB);
