@@ -48,7 +48,6 @@ int background_start(void)
 		wait_for(child, fds[0]);
 	}
 	(void)close(fds[0]);
-	(void)setsid();
 	return fds[1];
 }
 
@@ -64,6 +63,11 @@ void background_ready(int fd)
 			(void)close(null);
 	}
 	log_to_syslog();
+	/*
+	 * Not before: an automount waits for its mount, and lets nobody through
+	 * but the process group of who mounts.
+	 */
+	(void)setsid();
 	if (write(fd, "", 1) < 0)
 		log_warn("the starting process has gone: %m");
 	(void)close(fd);

@@ -34,13 +34,15 @@ struct loop {
 	size_t n_timers;
 	size_t cap_timers;
 
+	struct loop_watch *watches;
+
 	void (*on_hup)(void *arg);
 	void *hup_arg;
 };
 
-static int watch(struct loop *loop, int fd)
+static int watch(struct loop *loop, int fd, unsigned events)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event ev = {.events = events, .data.fd = fd};
 
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno
 								     : 0;
@@ -64,7 +66,7 @@ int loop_create(struct loop **out, struct err *err)
 		loop_destroy(loop);
 		return rc;
 	}
-	rc = watch(loop, loop->event_fd);
+	rc = watch(loop, loop->event_fd, EPOLLIN);
 	if (rc < 0) {
 		loop_destroy(loop);
 		return err_sys(err, -rc, "event loop");
@@ -226,8 +228,41 @@ int loop_signals(struct loop *loop, void (*on_hup)(void *arg), void *arg,
 	loop->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (loop->signal_fd < 0)
 		return err_sys(err, errno, "signalfd");
-	rc = watch(loop, loop->signal_fd);
+	rc = watch(loop, loop->signal_fd, EPOLLIN);
 	return rc < 0 ? err_sys(err, -rc, "event loop") : 0;
+}
+
+int loop_watch_start(struct loop *loop, struct loop_watch *w, unsigned events)
+{
+	int rc = watch(loop, w->fd, events);
+
+	if (rc < 0)
+		return rc;
+	w->next = loop->watches;
+	loop->watches = w;
+	return 0;
+}
+
+void loop_unwatch(struct loop *loop, struct loop_watch *w)
+{
+	for (struct loop_watch **p = &loop->watches; *p != NULL;
+	     p = &(*p)->next) {
+		if (*p != w)
+			continue;
+		*p = w->next;
+		(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+		return;
+	}
+}
+
+static void run_watch(struct loop *loop, int fd)
+{
+	for (struct loop_watch *w = loop->watches; w != NULL; w = w->next) {
+		if (w->fd == fd) {
+			w->run(w);
+			return;
+		}
+	}
 }
 
 static void run_signals(struct loop *loop)
@@ -278,7 +313,7 @@ int loop_run(struct loop *loop, struct fuse_session *se,
 
 	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return -errno;
-	rc = watch(loop, fd);
+	rc = watch(loop, fd, EPOLLIN);
 	while (rc == 0 && !loop->stop) {
 		int wait = run_timers(loop);
 		int n;
@@ -292,8 +327,10 @@ int loop_run(struct loop *loop, struct fuse_session *se,
 				rc = run_request(loop, se, &buf);
 			else if (ready[i].data.fd == loop->event_fd)
 				run_events(loop);
-			else
+			else if (ready[i].data.fd == loop->signal_fd)
 				run_signals(loop);
+			else
+				run_watch(loop, ready[i].data.fd);
 		}
 	}
 	(void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);

@@ -27,6 +27,16 @@ struct loop_event {
 	bool posted;             /* loop's lock */
 };
 
+/*
+ * Embedded likewise; runs whenever fd is ready, for as long as it is watched.
+ * Zeroed with fd -1 means not watched.
+ */
+struct loop_watch {
+	void (*run)(struct loop_watch *watch);
+	int fd; /* the owner's, to be closed after loop_unwatch() */
+	struct loop_watch *next;
+};
+
 /* Embedded likewise; runs once when due. Zeroed means not armed. */
 struct loop_timer {
 	void (*run)(struct loop_timer *timer);
@@ -44,6 +54,11 @@ bool loop_post(struct loop *loop, struct loop_event *event);
 int loop_timer_start(struct loop *loop, struct loop_timer *timer,
 		     unsigned delay_ms);
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer);
+
+/* events: EPOLLIN, or EPOLLPRI of mountinfo. 0 or a negative errno. */
+int loop_watch_start(struct loop *loop, struct loop_watch *watch,
+		     unsigned events);
+void loop_unwatch(struct loop *loop, struct loop_watch *watch);
 
 /* SIGINT and SIGTERM end the loop, SIGHUP calls on_hup; blocks them. */
 int loop_signals(struct loop *loop, void (*on_hup)(void *arg), void *arg,
