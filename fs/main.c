@@ -3,13 +3,16 @@
  * Starting and ending the daemon, as a list of stages.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define FUSE_USE_VERSION 314
@@ -20,8 +23,10 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/secret.h"
 #include "common/secret_heap.h"
+#include "fs/attach.h"
 #include "fs/background.h"
 #include "fs/caller.h"
 #include "fs/config.h"
@@ -29,13 +34,18 @@
 #include "fs/jobs.h"
 #include "fs/loop.h"
 #include "fs/mount.h"
+#include "fs/mount_watch.h"
+#include "fs/mountpoint.h"
 #include "fs/node.h"
 #include "fs/ops.h"
 #include "fs/ops_init.h"
 #include "fs/options.h"
+#include "fs/ready.h"
 #include "fs/reload.h"
 #include "fs/request.h"
+#include "fs/service.h"
 #include "fs/spool.h"
+#include "fs/unmount.h"
 #include "fs/version.h"
 
 enum {
@@ -49,7 +59,9 @@ struct daemon {
 	struct mount mount;
 	struct fuse_session *se;
 	struct loop_timer check_timer;
-	int ready_fd; /* -1: in the foreground */
+	struct mount_watch mounted; /* is it still? */
+	struct loop_watch until;    /* of a process: its pidfd */
+	int ready_fd;               /* -1: in the foreground */
 };
 
 /*
@@ -84,6 +96,20 @@ static void close_up(void)
 	}
 }
 
+/*
+ * Where the caller has closed one of them, what is opened next would get its
+ * number, and lose it when the daemon lets go of the caller's.
+ */
+static void open_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	cleanup_close(&fd);
+}
+
 /* The kernel would abort the whole mount over one long statement. */
 static void warn_of_timeout(void)
 {
@@ -99,6 +125,27 @@ static void warn_of_timeout(void)
 			 "will end this mount when a statement takes longer; "
 			 "set it to 0",
 			 seconds);
+}
+
+/* libfuse says a line in pieces. From the loop's thread alone. */
+__attribute__((format(printf, 2, 0))) static void on_fuse_log(
+	enum fuse_log_level level, const char *fmt, va_list ap)
+{
+	enum log_level ours = LOG_LEVEL_INFO;
+	static char line[512];
+	size_t len = strlen(line);
+
+	if (level <= FUSE_LOG_ERR)
+		ours = LOG_LEVEL_ERROR;
+	else if (level <= FUSE_LOG_WARNING)
+		ours = LOG_LEVEL_WARN;
+	(void)vsnprintf(line + len, sizeof(line) - len, fmt, ap);
+	len = strcspn(line, "\n");
+	if (line[len] == '\0' && len + 1 < sizeof(line))
+		return; /* not at its end yet */
+	line[len] = '\0';
+	log_write(ours, NULL, "%s", line);
+	line[0] = '\0';
 }
 
 static void show_spec_errors(const struct config *config)
@@ -133,6 +180,7 @@ static void on_init(void *arg)
 {
 	struct daemon *d = arg;
 
+	service_ready(&d->mount);
 	if (d->ready_fd >= 0)
 		background_ready(take_fd(&d->ready_fd));
 	log_info("mounted, %zu connections", d->mount.config->n_specs);
@@ -199,7 +247,7 @@ static int add_names(struct fuse_args *args, const char *source)
 
 	if (asprintf(&name, "fsname=%s", source) < 0)
 		return -ENOMEM;
-	if (fuse_opt_add_opt(&options, "subtype=connfs,nosuid,nodev") == 0 &&
+	if (fuse_opt_add_opt(&options, "subtype=connfs") == 0 &&
 	    fuse_opt_add_opt_escaped(&options, name) == 0)
 		rc = add_arg(args, options);
 	free(name);
@@ -218,6 +266,9 @@ static struct fuse_session *create_session(struct daemon *d,
 		rc = add_names(&args, o->source);
 	for (size_t i = 0; i < o->n_fuse && rc == 0; i++)
 		rc = add_arg(&args, o->fuse[i]);
+	/* Last: whatever was asked for. */
+	if (rc == 0)
+		rc = add_arg(&args, "nosuid,nodev");
 	if (rc == 0)
 		se = fuse_session_new(&args, &connfs_ops, sizeof(connfs_ops),
 				      &d->mount);
@@ -225,33 +276,69 @@ static struct fuse_session *create_session(struct daemon *d,
 	return se;
 }
 
-/* What is mounted is a directory; a file would take it, and hang. */
-static int check_mountpoint(const char *path)
+/* The process that the mount is for has ended. */
+static void on_until(struct loop_watch *watch)
 {
-	struct stat st;
-	int rc = stat(path, &st) < 0 ? -errno : 0;
+	struct daemon *d = (struct daemon *)((char *)watch -
+					     offsetof(struct daemon, until));
 
-	if (rc == 0 && !S_ISDIR(st.st_mode))
-		rc = -ENOTDIR;
-	if (rc < 0)
-		log_error("MOUNTPOINT %s: %s", path, strerrordesc_np(-rc));
-	return rc;
+	log_info("ending with the process it is for");
+	loop_unwatch(d->mount.loop, watch);
+	loop_stop(d->mount.loop);
+}
+
+static int watch_until(struct daemon *d, pid_t pid, struct err *err)
+{
+	int rc;
+
+	d->until.run = on_until;
+	d->until.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (d->until.fd < 0)
+		return err_sys(err, errno, "--until %d", pid);
+	rc = loop_watch_start(d->mount.loop, &d->until, EPOLLIN);
+	return rc < 0 ? err_sys(err, -rc, "--until %d", pid) : 0;
+}
+
+/* The mount, or the device of one that is there and is not in our sight. */
+static int mount_or_take(struct fuse_session *se, const struct options *o)
+{
+	char device[32];
+
+	if (o->fd < 0)
+		return fuse_session_mount(se, o->mountpoint);
+	(void)fcntl(o->fd, F_SETFD, FD_CLOEXEC);
+	(void)snprintf(device, sizeof(device), "/dev/fd/%d", o->fd);
+	return fuse_session_mount(se, device);
 }
 
 /* EXIT_SUCCESS, or the exit status; libfuse has said why. */
 static int mount_session(struct daemon *d, const struct options *o)
 {
+	/* One for a process is in its own mount namespace, most likely. */
+	bool is_shared = o->until == 0;
+	__attribute__((unused)) auto_close int lock =
+		is_shared ? mountpoint_lock(o->mountpoint) : -1;
 	struct err err;
 
-	if (check_mountpoint(o->mountpoint) < 0)
+	if ((o->fd < 0 && mountpoint_clear(o->mountpoint, &err) < 0) ||
+	    (o->until != 0 && watch_until(d, o->until, &err) < 0)) {
+		log_error("%s", err.msg);
 		return EXIT_MOUNT;
+	}
+	if (is_shared)
+		mountpoint_prepare(o->mountpoint, o->source);
+	fuse_set_log_func(on_fuse_log);
 	d->se = create_session(d, o);
 	if (d->se == NULL)
 		return EXIT_USAGE; /* an option it does not know */
-	if (fuse_session_mount(d->se, o->mountpoint) < 0)
+	if (mount_or_take(d->se, o) < 0) {
+		mountpoint_explain(o->mountpoint);
 		return EXIT_MOUNT;
+	}
 	ops_on_init(on_init, d);
-	if (ops_patch_session(d->se, &err) == 0)
+	if (ops_patch_session(d->se, &err) == 0 &&
+	    (o->fd >= 0 || mount_watch_start(&d->mounted, d->mount.loop,
+					     o->mountpoint, &err) == 0))
 		return EXIT_SUCCESS;
 	log_error("%s", err.msg);
 	fuse_session_unmount(d->se);
@@ -261,6 +348,7 @@ static int mount_session(struct daemon *d, const struct options *o)
 static int serve(struct daemon *d)
 {
 	struct mount *m = &d->mount;
+	struct unmount off;
 	int rc;
 
 	d->check_timer.run = on_check_timer;
@@ -269,11 +357,18 @@ static int serve(struct daemon *d)
 	if (rc < 0)
 		log_error("the FUSE device failed: %s", strerrordesc_np(-rc));
 	loop_timer_stop(m->loop, &d->check_timer);
-	/* Nobody is left waiting, then nothing is left running. */
+	mount_watch_stop(&d->mounted);
+	loop_unwatch(m->loop, &d->until);
+	service_stopping(m);
+	/*
+	 * Nobody finds the mount, nobody is left waiting, then nothing is left
+	 * running.
+	 */
 	auth_stop();
+	unmount_begin(&off, d->se, d->mounted.dev);
 	request_table_fail_all(m->requests, ENOTCONN);
 	mount_end_all(m);
-	fuse_session_unmount(d->se);
+	unmount_finish(&off, d->se);
 	handle_release_all(m);
 	loop_drain(m->loop, END_MS, mount_is_quiet, m);
 	return rc < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
@@ -304,6 +399,10 @@ static int run(struct daemon *d, const struct options *o)
 		log_error("%s", err.msg);
 		return EXIT_MOUNT;
 	}
+	if (o->fd >= 0 && caller_take_ns(o->until, &err) < 0) {
+		log_error("%s", err.msg);
+		return EXIT_MOUNT;
+	}
 	rc = mount_session(d, o);
 	if (rc == EXIT_SUCCESS)
 		rc = serve(d);
@@ -316,6 +415,7 @@ static int run(struct daemon *d, const struct options *o)
 		_exit(rc);
 	}
 	destroy_parts(m);
+	cleanup_close(&d->until.fd);
 	return rc;
 }
 
@@ -335,13 +435,36 @@ static int check(const struct options *o)
 	return rc;
 }
 
+/* What is done without a daemon; null: argv is not one of these. */
+static int (*command(int argc, char **argv))(int argc, char **argv)
+{
+	static const struct {
+		const char *word;
+		int (*run)(int argc, char **argv);
+	} commands[] = {
+		{"--ready", ready_main},
+		{"attach", attach_main},
+		{"detach", detach_main},
+	};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		if (argc > 1 && strcmp(argv[1], commands[i].word) == 0)
+			return commands[i].run;
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
-	struct daemon d = {.ready_fd = -1};
+	int (*run_command)(int argc, char **argv) = command(argc, argv);
+	struct daemon d = {.ready_fd = -1, .until.fd = -1};
 	struct options o;
 	struct err err;
 	int rc = EXIT_SUCCESS;
 
+	log_find_journal();
+	if (run_command != NULL)
+		return run_command(argc - 1, argv + 1);
 	secret_heap_init();
 	if (options_parse(&o, argc, argv, &err) < 0) {
 		log_error("%s", err.msg);
@@ -350,7 +473,10 @@ int main(int argc, char **argv)
 	}
 	if (o.debug)
 		log_enable_debug();
+	open_stdio();
 	close_up();
+	/* In the background it is part of what its starter runs. */
+	notify_take_env(o.foreground);
 	if (o.help) {
 		(void)fputs(options_help, stdout);
 	} else if (o.version) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 const char options_help[] =
 	"usage: connfs [-f] [-d] [-o option[,option...]] SOURCE MOUNTPOINT\n"
 	"       connfs --check SOURCE\n"
+	"       connfs --ready MOUNTPOINT [CONN] [--wait 30s]\n"
+	"       connfs attach [--from MOUNTPOINT] --at DIRECTORY PID\n"
+	"       connfs detach --at DIRECTORY PID\n"
 	"       connfs --help | --version\n"
 	"\n"
 	"Mounts the database connections of SOURCE, a JSON file or a directory "
@@ -32,6 +36,10 @@ const char options_help[] =
 	"session_timeout,\n"
 	"                   connect_timeout, param_cache_ttl, "
 	"max_connections\n"
+	"  --until PID      end when that process has ended\n"
+	"  --fd N           serve the FUSE device N, which that process has "
+	"mounted at\n"
+	"                   MOUNTPOINT in its own namespaces; with --until\n"
 	"  --check SOURCE   validate every spec, one line each; no network\n"
 	"\n"
 	"Exit status: 0 mounted, 1 usage or configuration error, 2 cannot "
@@ -68,15 +76,22 @@ static bool is_fuse_value(const char *option)
 	return false;
 }
 
-/* What only mount(8) and systemd mean. */
+/* What only mount(8) and systemd mean, or what times of access are kept. */
 static bool is_fstab_word(const char *option)
 {
-	static const char *const words[] = {"defaults", "rw",     "auto",
-					    "noauto",   "user",   "users",
-					    "nofail",   "_netdev"};
+	static const char *const words[] = {
+		"defaults",    "rw",         "auto",          "noauto",
+		"user",        "users",      "owner",         "group",
+		"nofail",      "_netdev",    "relatime",      "norelatime",
+		"strictatime", "nodiratime", "nostrictatime", "diratime",
+		"lazytime",    "nolazytime", "silent",        "loud",
+	};
+	static const char *const prefixes[] = {"x-", "X-", "comment=", "user="};
 
-	if (strncmp(option, "x-", 2) == 0)
-		return true;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		if (strncmp(option, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(option, words[i]) == 0)
 			return true;
@@ -116,12 +131,22 @@ static char *absolute(const char *path)
 	return asprintf(&whole, "%s/%s", cwd, path) < 0 ? NULL : whole;
 }
 
-/* One that does not exist stays as it is: whoever mounts says so. */
+/*
+ * One that does not exist stays as it is: whoever mounts says so. A slash at
+ * the end would have the file system asked that is mounted there.
+ */
 static char *resolved(const char *path)
 {
-	char *real = realpath(path, NULL);
+	auto_free char *bare = strdup(path);
+	size_t len = strlen(path);
+	char *real;
 
-	return real != NULL ? real : absolute(path);
+	if (bare == NULL)
+		return NULL;
+	while (len > 1 && bare[len - 1] == '/')
+		bare[--len] = '\0';
+	real = realpath(bare, NULL);
+	return real != NULL ? real : absolute(bare);
 }
 
 static int take_paths(struct options *o, int n, char **paths, struct err *err)
@@ -143,17 +168,35 @@ static int take_paths(struct options *o, int n, char **paths, struct err *err)
 	return 0;
 }
 
+/* A process or a descriptor. */
+static int take_number(int *out, const char *option, const char *text,
+		       int least, struct err *err)
+{
+	char *end;
+	long number = strtol(text, &end, 10);
+
+	if (*end != '\0' || end == text || number < least || number > INT_MAX)
+		return err_set(err, EINVAL,
+			       "%s %s: must be a number from %d on; see "
+			       "connfs --help",
+			       option, text, least);
+	*out = (int)number;
+	return 0;
+}
+
 int options_parse(struct options *out, int argc, char **argv, struct err *err)
 {
 	static const struct option long_options[] = {
 		{"check", no_argument, NULL, 'c'},
+		{"fd", required_argument, NULL, 'F'},
+		{"until", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
 	};
 	int c, rc;
 
-	*out = (struct options){0};
+	*out = (struct options){.fd = -1};
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "dfho:V", long_options, NULL)) >=
 	       0) {
@@ -173,6 +216,17 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 		case 'V':
 			out->version = true;
 			return 0;
+		case 'u':
+			rc = take_number(&out->until, "--until", optarg, 1,
+					 err);
+			if (rc < 0)
+				return rc;
+			break;
+		case 'F':
+			rc = take_number(&out->fd, "--fd", optarg, 0, err);
+			if (rc < 0)
+				return rc;
+			break;
 		case 'o':
 			rc = add_options(out, optarg);
 			if (rc < 0)
@@ -185,6 +239,9 @@ int options_parse(struct options *out, int argc, char **argv, struct err *err)
 				       argv[optind - 1]);
 		}
 	}
+	if (out->fd >= 0 && out->until == 0)
+		return err_set(err, EINVAL,
+			       "--fd needs --until; see connfs --help");
 	return take_paths(out, argc - optind, argv + optind, err);
 }
 

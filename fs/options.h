@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 struct err;
 
@@ -14,6 +15,8 @@ struct options {
 	bool check;
 	bool foreground;
 	bool debug;
+	pid_t until;      /* ends when this process has ended; 0: none */
+	int fd;           /* of the mount, which that process made; -1: none */
 	char *source;     /* absolute, its links not resolved */
 	char *mountpoint; /* absolute; null with check */
 	char **settings;  /* key=value and "ro", null-terminated */
