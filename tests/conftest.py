@@ -12,11 +12,13 @@ import pytest
 
 import aws_sources
 import clients
+import containers
 import engines
 import fake_aws
 import gate as gates
 import gateway_mysql
 import gateway_pg
+import job_mounts
 import mount as mounts
 import servers
 
@@ -311,11 +313,28 @@ def mountpoint(test_dir):
     """For daemons in the background, which are gone when the test ends."""
     mnt = test_dir / "mnt"
     mnt.mkdir()
+    mounts.keep_bare(mnt)
     yield mnt
     if mounts.connection_of(mnt):
         mounts.abort_connection(mnt)
         subprocess.run(["umount", "-l", mnt], check=True)
     clients.kill_all(mounts.daemons_of(mnt))
+
+
+@pytest.fixture
+def job(test_dir):
+    """A job_mounts.Job: connfs-job as root."""
+    job = job_mounts.Job(test_dir / "job")
+    yield job
+    job.end()
+
+
+@pytest.fixture
+def user_job(test_dir):
+    """And as a user who is nobody in particular."""
+    job = job_mounts.Job(test_dir / "job", job_mounts.USER)
+    yield job
+    job.end()
 
 
 @pytest.fixture
@@ -328,12 +347,41 @@ def connfs(test_dir):
     return run
 
 
+@pytest.fixture
+def attach(connfs):
+    """attach(mount, container) runs connfs attach: the Result."""
+
+    def run(m, container, at="/conn"):
+        return connfs("attach", "--from", m.mnt, "--at", at, container.pid)
+
+    return run
+
+
+@pytest.fixture
+def detach(connfs):
+    """detach(container) likewise."""
+
+    def run(container, at="/conn"):
+        return connfs("detach", "--at", at, container.pid)
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def busybox(session_dir):
     """A root directory for containers, with nothing but busybox."""
     root = clients.busybox_root(session_dir / "busybox")
     yield root
     shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def machine(session_dir):
+    """A containers.Machine with podman, for root and for the user "job"."""
+    m = containers.Machine(session_dir / "machine").with_podman()
+    m.podman_import(job=True)
+    yield m
+    assert not m.end()
 
 
 @pytest.fixture(scope="session")

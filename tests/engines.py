@@ -33,10 +33,11 @@ class ServerEngine:
 class PostgresEngine(ServerEngine):
     name = "postgres"
     slow = "select pg_sleep(600)"  # no row for ten minutes, only reads
-    # One row, long enough to be sent at once, and then none for ten minutes.
+    # Rows, the first of them sent for the length of the second, and then none
+    # for ten minutes.
     stalling = (
-        "select repeat('x', 40000) as n, pg_sleep(case when i > 1 then 600 end)"
-        " from generate_series(1, 2) i"
+        "select repeat('x', 40000) as n, pg_sleep(case when i > 2 then 600 end)"
+        " from generate_series(1, 3) i"
     )
     endless = "select generate_series(1, 1000000000) as n"
     interrupted = "57014"  # what the server says of a statement it has cancelled

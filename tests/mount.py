@@ -57,9 +57,10 @@ def sanitizer_reports(log_path):
     return "".join(f.read_text(errors="replace") for f in found)
 
 
-def connection_of(mnt):
-    """(type, FUSE connection number) of what is mounted there, or None."""
-    with open("/proc/self/mountinfo") as f:
+def connection_of(mnt, pid="self"):
+    """(type, FUSE connection number) of what is mounted there, or None. pid: of
+    whom the mounts are looked at."""
+    with open(f"/proc/{pid}/mountinfo") as f:
         for line in f:
             left, _, right = line.partition(" - ")
             fields = left.split()
@@ -71,9 +72,9 @@ def connection_of(mnt):
     return None
 
 
-def control_of(mnt):
+def control_of(mnt, pid="self"):
     """The kernel's files about the connection of a mount, or None."""
-    found = connection_of(mnt)
+    found = connection_of(mnt, pid)
     if not found:
         return None
     if not any(FUSECTL.iterdir()):
@@ -81,15 +82,21 @@ def control_of(mnt):
     return FUSECTL / str(found[1])
 
 
-def abort_connection(mnt):
+def abort_connection(mnt, pid="self"):
     """Fails all requests of the mount, answered or not."""
-    control = control_of(mnt)
+    control = control_of(mnt, pid)
     if not control:
         return
     try:
         (control / "abort").write_text("1")
     except FileNotFoundError:
         pass
+
+
+def keep_bare(mnt):
+    """With a file of ours in it connfs does not make a directory immutable, which
+    nobody could remove after the test."""
+    (mnt / "keep").touch()
 
 
 def daemons_of(mnt):
@@ -147,9 +154,21 @@ class Mount:
             (self.spool, 0o700),
         ]:
             path.mkdir(mode=mode, exist_ok=True)
+        keep_bare(self.dir / "mnt")
         for name, content in (files or {}).items():
             self.write_config(name, content)
         self.write_specs()
+
+    # Where it is mounted: here, or on a machine of its own
+
+    seen_from = "self"  # a process that has the mount
+
+    def entering(self, argv):
+        """How a program is started that has it."""
+        return argv
+
+    def _connection(self):
+        return connection_of(self.mnt, self.seen_from)
 
     # Configuration
 
@@ -205,7 +224,9 @@ class Mount:
         with open(self.log_file, "ab") as log:
             # It ends with the thread that started it, however that ends.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM"] + clients.DEFAULT_SIGNALS + argv,
+                ["setpriv", "--pdeathsig", "TERM"]
+                + clients.DEFAULT_SIGNALS
+                + self.entering(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -221,7 +242,7 @@ class Mount:
         return self
 
     def _mounted_or_ended(self):
-        return connection_of(self.mnt) or self.process.poll() is not None
+        return self._connection() or self.process.poll() is not None
 
     def restart(self):
         """A clean end, held to the same standard as every end; and anew."""
@@ -232,7 +253,7 @@ class Mount:
         """umount(8) on the mount: its exit status, None when it hangs."""
         try:
             return subprocess.run(
-                ["umount", *options, str(self.mnt)],
+                self.entering(["umount", *options, str(self.mnt)]),
                 stdin=subprocess.DEVNULL,
                 timeout=15 * SCALE,
             ).returncode
@@ -247,7 +268,7 @@ class Mount:
 
     def _end(self):
         problems = self._end_clients()
-        if connection_of(self.mnt) and not self._hung:
+        if self._connection() and not self._hung:
             try:
                 wait_for(lambda: self.unmount() == 0, "umount succeeds", 5)
             except AssertionError as e:
@@ -275,7 +296,7 @@ class Mount:
         return problems
 
     def _force(self):
-        abort_connection(self.mnt)
+        abort_connection(self.mnt, self.seen_from)
         self.unmount("-l")
         self.process.kill()
         self.process.wait(20)
@@ -304,7 +325,7 @@ class Mount:
         """For the report of a client that hangs; ends all waiting for good."""
         self._hung = True
         report = f"--- daemon\n{clients.where_is(self.pid, True)}\n--- log\n{self.log}"
-        abort_connection(self.mnt)
+        abort_connection(self.mnt, self.seen_from)
         return report
 
     # Clients
@@ -326,7 +347,7 @@ class Mount:
         $M is the mount and $C the connection conn in it, by default the only
         one.
         """
-        client = clients.start(argv, **self._how(conn, how))
+        client = clients.start(self.entering(argv), **self._how(conn, how))
         self._clients.append(client)
         return client
 

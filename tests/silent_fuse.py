@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A FUSE filesystem that does not answer, for what hostile callers do with it.
 
-    silent_fuse.py MOUNTPOINT
+    silent_fuse.py MOUNTPOINT [SUBTYPE]
 
 mounts one file, MOUNTPOINT/file, of 1 MiB. It can be found, opened and mapped;
 a READ and a FLUSH are never answered. With O_NONBLOCK it is opened for direct
 I/O. Prints a line for each: "mounted",
-"READ", "FLUSH". Ends when it is unmounted or aborted.
+"READ", "FLUSH". Ends when it is unmounted or aborted. With a SUBTYPE it is
+mounted as that, and nothing is answered but INIT.
 """
 
 import ctypes
@@ -54,11 +55,12 @@ def answer(opcode, node, body):
     return -errno.ENOSYS
 
 
-def main(where):
+def main(where, subtype=None):
+    fstype = f"fuse.{subtype}" if subtype else "fuse"
     fd = os.open("/dev/fuse", os.O_RDWR)
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other"
-    if libc.mount(b"silent", where.encode(), b"fuse", 6, options.encode()) != 0:
+    if libc.mount(b"silent", where.encode(), fstype.encode(), 6, options.encode()) != 0:
         raise OSError(ctypes.get_errno(), "mount")
     print("mounted", flush=True)
     while True:
@@ -71,6 +73,8 @@ def main(where):
                 continue
             raise
         _, opcode, unique, node, *_ = HEADER.unpack_from(request)
+        if subtype and opcode != INIT:
+            continue
         body = answer(opcode, node, request[HEADER.size :])
         if body is None:
             continue
@@ -81,4 +85,4 @@ def main(where):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -31,6 +31,9 @@ def test_help_names_every_form_of_the_command(connfs):
     assert shown.out.startswith(
         "usage: connfs [-f] [-d] [-o option[,option...]] SOURCE MOUNTPOINT\n"
         "       connfs --check SOURCE\n"
+        "       connfs --ready MOUNTPOINT [CONN] [--wait 30s]\n"
+        "       connfs attach [--from MOUNTPOINT] --at DIRECTORY PID\n"
+        "       connfs detach --at DIRECTORY PID\n"
         "       connfs --help | --version\n"
     )
 
@@ -55,6 +58,10 @@ def test_version_is_one_line_and_ignores_what_follows(connfs):
         (["-o"], "unknown option or missing value: -o"),
         (["--nonsense"], "unknown option or missing value: --nonsense"),
         (["-x", "/etc", "/mnt"], "unknown option or missing value: -x"),
+        (["--until", "0", "/etc", "/mnt"], "--until 0: must be a number from 1 on"),
+        (["--until", "1x", "/etc", "/mnt"], "--until 1x: must be a number from 1 on"),
+        (["--fd", "-1", "/etc", "/mnt"], "--fd -1: must be a number from 0 on"),
+        (["--fd", "3", "/etc", "/mnt"], "--fd needs --until"),
     ],
 )
 def test_a_command_line_without_sense_is_a_usage_error(connfs, argv, why):

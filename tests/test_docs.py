@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from documents import indented_blocks, json_blocks
 from mount import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("*/*.md")])
@@ -15,10 +16,6 @@ DOCUMENTS = [p for p in DOCUMENTS if p.parts[len(ROOT.parts)] != "build"]
 
 def name(path):
     return str(path.relative_to(ROOT))
-
-
-def json_blocks(path):
-    return re.findall(r"^```json\n(.*?)^```", path.read_text(), re.M | re.S)
 
 
 # A "..." in an example would be one that nobody can copy.
@@ -60,13 +57,6 @@ def test_each_pain_names_tests_that_exist():
         assert named, number
         for test in named:
             assert re.search(rf"^(def|static void) {test}\(", code, re.M), test
-
-
-def indented_blocks(path, heading):
-    """The commands of a section, as they stand."""
-    section = path.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", section, re.M)
-    return [re.sub("^    ", "", block, flags=re.M) for block in blocks]
 
 
 @pytest.fixture

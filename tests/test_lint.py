@@ -19,6 +19,7 @@ ARROWS = {
     "backends": ["common"],
     "auth": ["common"],
     "fs": ["backends", "auth", "common"],
+    "mount-helpers": ["fs", "common"],
     "tests": ["fs", "backends", "auth", "common"],  # unit tests
     "bench": [],
 }
@@ -68,7 +69,7 @@ def scripts(*interpreters):
 TEXTS = [
     p
     for p in [
-        *files_of(*ARROWS, "docs", "mount-helpers", ".ci"),
+        *files_of(*ARROWS, "docs", ".ci"),
         *(p for p in sorted(ROOT.iterdir()) if p.is_file()),
     ]
     if p.suffix != ".csv"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGHUP: SOURCE is read again while the mount is in use."""
+"""SOURCE is read again, by SIGHUP and .connfs/reload, while the mount is in use."""
 
 import json
 import signal
@@ -10,30 +10,13 @@ import servers
 from clients import SCALE, threads_of, wait_for, waits_for
 from locks import TableLock
 from mount import connection_of
+from reloading import ask, names, reload, reloads, status
 
 
 @pytest.fixture
 def db(test_dir):
     """The spec of a SQLite file."""
     return servers.Sqlite(test_dir / "test.db").spec()
-
-
-def reloads(m):
-    """How often SOURCE was read again."""
-    return m.log.count(" again: ")
-
-
-def reload(m, write=True):
-    """Returns when the daemon has read SOURCE again, well or badly."""
-    before = reloads(m)
-    if write:
-        m.write_specs()
-    m.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: reloads(m) > before, "SOURCE is read again")
-
-
-def names(m, **how):
-    return m.sh('ls "$M"', **how).check().lines
 
 
 def waits_for_fuse(pid):
@@ -114,39 +97,6 @@ def test_changed_access_counts_at_once(mount, db):
     assert answers[0] == "['x', '1']"
     assert answers[1] in ("No such file or directory", "Permission denied")
     assert names(m, uid=uid) == ["README"]
-
-
-# The old one keeps working, and the owner can read why it is still there.
-@pytest.mark.parametrize(
-    "text, why",
-    [
-        ('{"connections": [}', ":1:18: unexpected token"),
-        ('{"settings": {"x": 1}}', ': settings: unknown key "x"'),
-    ],
-)
-def test_a_broken_source_keeps_the_old_one(mount, db, test_dir, text, why):
-    m = mount(db=db)
-    source = m.config / "connfs.json"
-    good = source.read_text()
-    assert m.query("select 1 as x;").out == "x\n1\n"
-    bad_settings = "settings" in text
-
-    source.write_text(text)
-    reload(m, write=False)
-
-    if bad_settings:
-        assert names(m) == ["README", "db"]
-        assert m.query("select 1 as x;").out == "x\n1\n"
-        assert m.read(".connfs", "errors") == (
-            f"{m.config}: not read again: {source}{why}\n"
-        )
-    else:
-        # One file of a directory: that one's specs are gone, and it says why.
-        assert m.read(".connfs", "errors") == f"{source}{why}\n"
-    source.write_text(good)
-    reload(m, write=False)
-    assert m.read(".connfs", "errors") == ""
-    assert m.query("select 1 as x;", "db").out == "x\n1\n"
 
 
 # A SOURCE that others can write to by now is not believed.
@@ -239,45 +189,6 @@ def test_an_open_transaction_survives_a_reload(mount, server):
     assert server.sql("select count(*) from t") == [("1",)]
 
 
-# The directory of a removed connection is empty; who reads gets a clear errno,
-# not rows, and the statement is cancelled at the server.
-def test_open_files_of_a_removed_connection(mount, server):
-    m = mount(db=server.spec())
-    client = m.start_sh(
-        f'echo "{server.slow};" >"$C/query.sql"; cat "$C/result.csv"',
-        shell="bash",
-    )
-    server.wait_until_running("sleep(600)")
-
-    m.specs = {}
-    reload(m)
-
-    ended = client.wait(10)
-    assert ended.rc != 0
-    assert ended.out == ""
-    server.wait_until_gone("sleep(600)")
-    assert names(m) == ["README"]
-
-
-# A finished result that somebody has open is whole to its end.
-def test_an_open_finished_result_survives_its_connection(mount, db):
-    m = mount(db=db)
-    client = m.start_sh(
-        'echo "select 1 as x;" >"$C/query.sql"; exec 3<"$C/result.csv"; echo open;'
-        ' until [ -e "$GO" ]; do :; done; cat <&3',
-        env={"GO": str(m.dir / "go")},
-    )
-    wait_for(lambda: client.stdout == b"open\n", "the result is open")
-
-    m.specs = {}
-    reload(m)
-    (m.dir / "go").touch()
-
-    ended = client.wait()
-    assert (ended.out, ended.rc) in [("open\nx\n1\n", 0), ("open\n", 1)]
-    assert ended.rc == 0 or ended.err.strip()
-
-
 # Signals that come while SOURCE is read count as one more, not as none.
 def test_many_signals_end_with_the_newest_source(mount, db):
     m = mount(db=db)
@@ -328,3 +239,233 @@ def test_the_daemon_ends_while_source_is_read(mount, db):
         stopped.process.send_signal(signal.SIGCONT)
 
     assert m.process.wait(5 * SCALE) == 0
+
+
+# ---- .connfs/reload ----
+
+
+# Only the owner sees it, and can write to it and nothing else; the write returns
+# when it is done.
+def test_a_write_to_reload_returns_when_source_has_been_read(mount, db):
+    m = mount(db=db)
+    assert m.sh('stat -c "%A %s" "$M/.connfs/reload"').out == "--w------- 0\n"
+    assert "reload" in m.sh('ls "$M/.connfs"').out
+    assert "reload" not in m.sh('ls "$M/.connfs"', uid=1000).check().out
+
+    for i in range(20):
+        m.specs = {f"c{i}": db}
+        m.write_specs()
+        script = 'echo now >"$M/.connfs/reload" && ls "$M"'
+        assert m.sh(script, "none").check().lines == ["README", f"c{i}"]
+
+    assert status(m)["reloads"] == 20
+    assert "Permission denied" in m.sh('cat "$M/.connfs/reload"', "none").err
+    stranger = m.sh('stat "$M/.connfs/reload"', "none", uid=1000)
+    assert "No such file or directory" in stranger.err
+
+
+# Nor by a descriptor that the owner has opened.
+def test_reload_by_the_descriptor_of_another_user(mount, db):
+    m = mount(db=db)
+
+    ended = m.python(
+        "import os\n"
+        "fd = os.open(os.environ['M'] + '/.connfs/reload', os.O_WRONLY)\n"
+        "path = os.open(os.environ['M'] + '/.connfs/reload', os.O_PATH)\n"
+        "os.setuid(1000)\n"
+        "for attempt in [lambda: os.write(fd, b'x'),\n"
+        "                lambda: os.open(f'/proc/self/fd/{path}', os.O_WRONLY)]:\n"
+        "    try:\n"
+        "        attempt()\n"
+        "    except OSError as e:\n"
+        "        print(e.strerror)\n"
+    )
+
+    assert ended.check().lines == ["Permission denied"] * 2
+    assert reloads(m) == 0
+
+
+# One that is under way may have missed the change: a thousand that ask meanwhile
+# wait for one more, all for the same.
+def test_writes_during_a_reading_wait_for_one_more(mount, db):
+    stopped = mount(db=db)
+    m = mount(db=db)
+    (m.config / "slow.json").symlink_to(stopped.path("README"))
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        first = m.start_sh('echo now >"$M/.connfs/reload"', shell="bash")
+        wait_for(lambda: waits_for_fuse(m.pid), "the reader waits")
+        (m.config / "slow.json").unlink()
+        m.specs["more"] = db
+        m.write_specs()
+        rest = m.start_python(
+            "import os, threading\n"
+            "m = os.environ['M']\n"
+            "def ask():\n"
+            "    with open(m + '/.connfs/reload', 'w') as f: f.write('now')\n"
+            "many = [threading.Thread(target=ask) for _ in range(200)]\n"
+            "for t in many: t.start()\n"
+            "for t in many: t.join()\n"
+            "print(sorted(os.listdir(m)))\n",
+            "none",
+        )
+        wait_for(lambda: len(rest.waiting()) == 200, "all of them wait")
+        assert first.running
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
+
+    # The first one was read as it was then, with a file that is no JSON.
+    assert "Invalid argument" in first.wait().err
+    assert rest.wait().check().lines == [str([".connfs", "README", "db", "more"])]
+    assert status(m)["reloads"] == 2
+
+
+# Who waits can go, or is told; the reading goes on, and so does the mount.
+def test_the_wait_for_a_reading_can_end(mount, db):
+    stopped = mount(db=db)
+    m = mount(db=db)
+    (m.config / "slow.json").symlink_to(stopped.path("README"))
+    ask = (
+        "import os\n"
+        "fd = os.open(os.environ['M'] + '/.connfs/reload', os.O_WRONLY)\n"
+        "try:\n"
+        "    os.write(fd, b'now')\n"
+        "except OSError as e:\n"
+        "    print(e.strerror)\n"
+    )
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        waiting = [m.start_python(ask) for _ in range(3)]
+        for client in waiting:
+            client.wait_parked()
+        waiting[0].signal(signal.SIGTERM)
+        assert waiting[0].wait().rc == -signal.SIGTERM
+        assert m.query("select 1 as x;", "db").out == "x\n1\n"
+        m.process.send_signal(signal.SIGTERM)
+        for client in waiting[1:]:
+            assert client.wait().out == "Transport endpoint is not connected\n"
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
+
+
+# For whoever watches the mount: when it was, and whether all was well.
+def test_status_tells_of_the_last_reading(mount, db):
+    m = mount(db=db)
+    first = status(m)
+    assert (first["source_ok"], first["reloads"]) == (True, 0)
+    assert first["source_read_at"] >= first["started_at"]
+
+    m.config.chmod(0o777)
+    assert "Invalid argument" in ask(m).err
+
+    second = status(m)
+    assert (second["source_ok"], second["reloads"]) == (False, 1)
+    assert second["source_read_at"] > first["source_read_at"]
+    m.config.chmod(0o700)
+    ask(m).check()
+    assert status(m)["source_ok"] is True
+
+
+# A name that the kernel has looked up is looked at again, also from inside.
+def test_changes_are_seen_from_inside_the_tree(mount, db):
+    m = mount({"a": db, "b/c": db})
+    inside = m.start_sh(
+        'cd "$M"; ls; cat b/c/connection.json >/dev/null; cd b; echo in;'
+        ' until [ -e "$GO" ]; do :; done; ls; ls ..; cat ../new/connection.json'
+        " >/dev/null && cd c",
+        "none",
+        env={"GO": str(m.dir / "go")},
+    )
+    wait_for(lambda: inside.stdout.endswith(b"in\n"), "it is inside")
+
+    m.specs = {"a": db, "b/d": db, "new": db}
+    m.write_specs()
+    ask(m).check()
+    (m.dir / "go").touch()
+
+    ended = inside.wait()
+    assert ended.lines == ["README", "a", "b", "in", "d", "README", "a", "b", "new"]
+    assert ended.rc != 0
+
+
+# ---- what is as it was ----
+
+
+# Neither credentials nor sessions of others are lost when one spec changes.
+def test_what_is_unchanged_keeps_its_credential(mount, pg, test_dir):
+    counter = test_dir / "count"
+    counter.touch()
+    script = 'echo x >>"$0"; echo "$1"'
+    command = ["/bin/sh", "-c", script, str(counter), pg.passwords["app"]]
+    spec = pg.spec(password_plain=None, password_command=command)
+    m = mount(kept=spec, changed=spec)
+    client = m.start_sh(
+        "one() { echo 'select 1;' >\"$M/$1/query.sql\"; }; one kept; one changed;"
+        ' echo ready; until [ -e "$GO" ]; do :; done; one kept; one changed',
+        "none",
+        env={"GO": str(m.dir / "go")},
+    )
+    wait_for(lambda: client.stdout == b"ready\n", "both have logged in")
+    assert counter.read_text() == "x\n" * 2
+    before = pg.activity("application_name like 'connfs-%'")
+
+    # The order of the keys says nothing.
+    m.specs["kept"] = dict(reversed(spec.items()))
+    m.specs["changed"] = {**spec, "statement_timeout": "10m"}
+    m.write_specs()
+    ask(m).check()
+    (m.dir / "go").touch()
+
+    client.wait().check()
+    assert counter.read_text() == "x\n" * 3
+    after = pg.activity("application_name like 'connfs-%'")
+    assert len({row[0] for row in before} & {row[0] for row in after}) == 1
+
+
+# Names mean whom they mean by now, and settings are part of what uses them.
+def test_a_changed_setting_changes_its_specs(mount, pg):
+    m = mount(db=pg.spec())
+    m.sh('echo "select 1;" >"$C/query.sql"').check()
+    assert json.loads(m.read("db", "connection.json"))["max_connections"] == 10
+
+    m.settings["max_connections"] = 3
+    m.write_specs()
+    ask(m).check()
+
+    assert json.loads(m.read("db", "connection.json"))["max_connections"] == 3
+
+
+# ---- Kubernetes ----
+
+
+# A ConfigMap is links to a directory that is exchanged as a whole.
+def test_a_source_that_is_a_swapped_directory(mount, db):
+    m = mount(db=db)
+    (m.config / "connfs.json").unlink()
+    m.config.chmod(0o755)
+
+    def publish(version, **specs):
+        where = m.config / f"..{version}"
+        where.mkdir(mode=0o755)
+        for conn_id, spec in specs.items():
+            file = where / f"{conn_id}.json"
+            file.write_text(json.dumps({"conn_id": conn_id, **spec}))
+            file.chmod(0o644)
+            link = m.config / file.name
+            if not link.is_symlink():
+                link.symlink_to(f"..data/{file.name}")
+        (m.config / "..data_tmp").symlink_to(where.name)
+        (m.config / "..data_tmp").rename(m.config / "..data")
+        for link in m.config.glob("*.json"):
+            if link.stem not in specs:
+                link.unlink()
+
+    publish("2024_01", a=db, b=db)
+    ask(m).check()
+    assert names(m) == ["README", "a", "b"]
+
+    publish("2024_02", a={**db, "description": "second"}, c=db)
+    ask(m).check()
+
+    assert names(m) == ["README", "a", "c"]
+    assert json.loads(m.read("a", "connection.json"))["description"] == "second"

@@ -13,7 +13,7 @@ import leaks
 import servers
 from clients import wait_for
 from leaks import found
-from mount import BINARY, daemons_of, unmount_and_wait
+from mount import BINARY, daemons_of, keep_bare, unmount_and_wait
 
 
 @pytest.fixture
@@ -117,6 +117,7 @@ def test_the_starting_process_shows_no_secret(mount, test_dir):
     stopped = mount(db=servers.Sqlite(test_dir / "a.db").spec())
     mnt, path = test_dir / "mnt", test_dir / "specs"
     mnt.mkdir()
+    keep_bare(mnt)
     path.mkdir(mode=0o700)
     (path / "a.json").write_text(
         '{"conn_id": "a", "type": "postgres", "enabled": true, "host": "/x",'

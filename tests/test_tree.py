@@ -91,6 +91,7 @@ def test_listing_of_every_directory(mount, db):
         "cancel",
         "errors",
         "ready",
+        "reload",
         "statements",
         "status.json",
         "version",
@@ -151,6 +152,7 @@ def test_modes_and_owners(mount, db):
         "--w--w--w- 0:0 .connfs/cancel",
         "-r-------- 0:0 .connfs/errors",
         "-r--r--r-- 0:0 .connfs/ready",
+        "--w------- 0:0 .connfs/reload",
         "-r--r--r-- 0:0 .connfs/statements",
         "-r-------- 0:0 .connfs/status.json",
         "-r--r--r-- 0:0 .connfs/version",
@@ -322,7 +324,8 @@ def test_status_of_the_mount(mount, db):
 
     status = json.loads(m.read(".connfs", "status.json"))
 
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", status.pop("started_at"))
+    for when in ["started_at", "source_read_at"]:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", status.pop(when))
     assert status.pop("requests") > 0
     # Of the shell that has ended, until the next look at such.
     assert status.pop("conversations") in (0, 1)
@@ -332,6 +335,8 @@ def test_status_of_the_mount(mount, db):
         "pid": m.pid,
         "connections": 1,
         "spec_errors": 1,
+        "source_ok": False,
+        "reloads": 0,
     }
 
 
@@ -410,7 +415,8 @@ def test_reading_everything_connects_nothing(mount):
     }
     names = [line.split(": ")[1].rpartition("/")[2] for line in failed]
     formats = ["csv", "json", "jsonl", "tsv", "txt"]
-    assert set(names) == {"cancel", "refresh", *(f"result.{f}" for f in formats)}
+    written = {"cancel", "refresh", "reload"}
+    assert set(names) == written | {f"result.{f}" for f in formats}
     assert json.loads(m.read(".connfs", "status.json"))["database_sessions"] == 0
 
 
