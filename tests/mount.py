@@ -215,13 +215,14 @@ class Mount:
         }
 
     def start(self):
-        """Returns when the mount is there; DaemonEnded when it will not be."""
+        """Returns when it has logged that it is; DaemonEnded when it will not be."""
         env = {"PATH": clients.PATH, "LANG": "C.UTF-8", "TZ": "UTC"}
         env.update(sanitizer_env(self.dir / "sanitizer"))
         env.update(self.env)
         argv = [str(BINARY), "-f", *self.flags, "-o", ",".join(self.options)]
         argv += [str(self.config), str(self.mnt)]
         with open(self.log_file, "ab") as log:
+            before = log.tell()
             # It ends with the thread that started it, however that ends.
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "TERM"]
@@ -234,15 +235,16 @@ class Mount:
                 env=env,
                 start_new_session=True,
             )
-        wait_for(self._mounted_or_ended, "the mount appears", 20)
+        wait_for(lambda: self._mounted_or_ended(before), "the mount appears", 20)
         if self.process.poll() is not None:
             problems = self._remains()
             assert not problems, "; ".join(problems)
             raise DaemonEnded(self.process.returncode, self.log)
         return self
 
-    def _mounted_or_ended(self):
-        return self._connection() or self.process.poll() is not None
+    def _mounted_or_ended(self, before):
+        said = self.log_file.read_bytes()[before:]
+        return b" mounted, " in said or self.process.poll() is not None
 
     def restart(self):
         """A clean end, held to the same standard as every end; and anew."""
