@@ -150,7 +150,7 @@ def test_detaching_leaves_readers_alone(m, busybox, sqlite, attach, detach):
     echo "{sqlite.series(300000)};" >/conn/db/query.sql
     exec 3</conn/db/result.csv
     read header <&3; echo $header
-    while [ -e /conn ]; do sleep 0.01; done
+    until [ -e /tmp/go ]; do sleep 0.01; done
     exec wc -l <&3
     """
     c = Container(m, bwrap(busybox), script)
@@ -160,6 +160,7 @@ def test_detaching_leaves_readers_alone(m, busybox, sqlite, attach, detach):
     detach(c).check()
 
     assert c.connfs_mounts() == []
+    c.sh("touch /tmp/go").check()
     assert c.wait().check().lines == ["n", "300000"]
 
 
