@@ -150,7 +150,7 @@ def test_detaching_leaves_readers_alone(m, busybox, sqlite, attach, detach):
     echo "{sqlite.series(300000)};" >/conn/db/query.sql
     exec 3</conn/db/result.csv
     read header <&3; echo $header
-    until [ -e /tmp/go ]; do sleep 0.01; done
+    while [ ! -e /tmp/go ]; do sleep 0.01; done
     exec wc -l <&3
     """
     c = Container(m, bwrap(busybox), script)
