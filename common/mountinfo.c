@@ -2,10 +2,12 @@
 #include "common/mountinfo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 
@@ -93,6 +95,41 @@ int mountinfo_each(const char *file,
 		errno = 0;
 	}
 	return -errno;
+}
+
+int mountinfo_id_of(int fd)
+{
+	static const char key[] = "mnt_id:";
+	char text[512];
+	const char *line;
+	ssize_t n;
+
+	(void)snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", fd);
+	auto_close int info = open(text, O_RDONLY | O_CLOEXEC);
+	if (info < 0)
+		return -errno;
+	n = read(info, text, sizeof(text) - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	line = strstr(text, key);
+	return line != NULL ? (int)strtol(line + sizeof(key) - 1, NULL, 10)
+			    : -EIO;
+}
+
+bool mountinfo_has_option(const char *options, const char *option)
+{
+	size_t len = strlen(option);
+
+	for (;;) {
+		size_t n = strcspn(options, ",");
+
+		if (n == len && memcmp(options, option, len) == 0)
+			return true;
+		if (options[n] == '\0')
+			return false;
+		options += n + 1;
+	}
 }
 
 bool mountinfo_is_connfs(const struct mountinfo *m)

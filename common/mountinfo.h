@@ -33,6 +33,15 @@ int mountinfo_each(const char *file,
 		   bool (*visit)(void *arg, const struct mountinfo *m),
 		   void *arg);
 
+/*
+ * The id of the mount that fd is in, which may be one of O_PATH, or a negative
+ * errno. statx() would ask a FUSE file system, or be refused by another user's.
+ */
+int mountinfo_id_of(int fd);
+
+/* option is one of the comma-separated options. */
+bool mountinfo_has_option(const char *options, const char *option);
+
 /* A mount of ours, of whatever daemon. */
 bool mountinfo_is_connfs(const struct mountinfo *m);
 

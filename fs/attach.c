@@ -6,6 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "common/mountinfo.h"
 #include "fs/attach_enter.h"
 #include "fs/attach_others.h"
 #include "fs/attach_place.h"
@@ -63,7 +64,7 @@ static int take_off(struct place *p, struct err *err)
 {
 	struct backing b;
 	bool known =
-		backing_of(&b, p->mountinfo, attach_mount_id(p->at_fd)) == 0;
+		backing_of(&b, p->mountinfo, mountinfo_id_of(p->at_fd)) == 0;
 	int rc = attach_enter_unmount(p->ns_fd, p->at_fd, err);
 
 	if (rc == 0 && known && !backing_is_used(&b))

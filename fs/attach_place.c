@@ -186,7 +186,7 @@ static int open_around(struct place *p, struct err *err)
 		return err_set(err, EINVAL,
 			       "%s: in a file system of the kernel",
 			       p->target->at);
-	id = attach_mount_id(p->dir_fd);
+	id = mountinfo_id_of(p->dir_fd);
 	if (id < 0 || attach_spreads_here(p->mountinfo, id))
 		return err_set(err, EINVAL,
 			       "%s: what is mounted there would appear outside "
@@ -249,8 +249,8 @@ static bool visit_type(void *arg, const struct mountinfo *m)
 
 int place_state(const struct place *p, struct err *err)
 {
-	struct type type = {.id = attach_mount_id(p->at_fd)};
-	int below = attach_mount_id(p->dir_fd);
+	struct type type = {.id = mountinfo_id_of(p->at_fd)};
+	int below = mountinfo_id_of(p->dir_fd);
 	int rc;
 
 	if (type.id < 0 || below < 0)
@@ -311,11 +311,11 @@ static bool root_is_its_own(const struct place *p, const struct stat *root)
 /* On the same mount as the root, with an owner that the container has. */
 static int check_root(const struct place *p, struct stat *root)
 {
-	int id = attach_mount_id(p->root_fd);
+	int id = mountinfo_id_of(p->root_fd);
 
 	if (fstat(p->root_fd, root) < 0)
 		return -errno;
-	return id >= 0 && id == attach_mount_id(p->dir_fd) &&
+	return id >= 0 && id == mountinfo_id_of(p->dir_fd) &&
 			       root_is_its_own(p, root)
 		       ? 0
 		       : -EXDEV;

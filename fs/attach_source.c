@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -14,26 +12,7 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/mountinfo.h"
-
-int attach_mount_id(int fd)
-{
-	static const char key[] = "mnt_id:";
-	char text[512];
-	const char *line;
-	ssize_t n;
-
-	(void)snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", fd);
-	auto_close int info = open(text, O_RDONLY | O_CLOEXEC);
-	if (info < 0)
-		return -errno;
-	n = read(info, text, sizeof(text) - 1);
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
-	line = strstr(text, key);
-	return line != NULL ? (int)strtol(line + sizeof(key) - 1, NULL, 10)
-			    : -EIO;
-}
+#include "fs/mount_at.h"
 
 bool attach_is_dead(int fd)
 {
@@ -86,58 +65,26 @@ static int find_only(char **out, struct err *err)
 	return rc;
 }
 
-struct found {
-	int id;
-	const char *path;
-	bool is_connfs, allow_other; /* false where the mount is elsewhere */
-};
-
-static bool visit_id(void *arg, const struct mountinfo *m)
-{
-	struct found *found = arg;
-	const char *other = strstr(m->options, ",allow_other");
-
-	if (m->id != found->id)
-		return true;
-	found->is_connfs = mountinfo_is_connfs(m) &&
-			   strcmp(m->mountpoint, found->path) == 0;
-	found->allow_other = other != NULL && strchr(",", other[12]) != NULL;
-	return false;
-}
-
 /* Only the path to it is looked up: opening the root asks no daemon. */
 static int open_source(int *out, const char *path, struct err *err)
 {
-	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char self[32], real[PATH_MAX];
-	struct found found = {.path = real};
-	ssize_t n;
-	int rc;
+	auto_mount_at struct mount_at at;
+	int rc = mount_at_open(&at, path, O_DIRECTORY, err);
 
-	if (fd < 0)
-		return err_sys(err, errno, "%s", path);
-	/* With nothing left to resolve, and without asking what is there. */
-	(void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	n = readlink(self, real, sizeof(real) - 1);
-	if (n < 0)
-		return err_sys(err, errno, "%s", path);
-	real[n] = '\0';
-	found.id = attach_mount_id(fd);
-	rc = found.id < 0 ? found.id
-			  : mountinfo_each(MOUNTINFO_SELF, visit_id, &found);
-	if (rc < 0)
-		return err_sys(err, -rc, "%s", path);
-	if (!found.is_connfs)
+	/* Of another mount namespace it is in no list of ours. */
+	if (rc < 0 && (rc != -ENOENT || at.fd < 0))
+		return rc;
+	if (!at.is_connfs || !at.is_root)
 		return err_set(err, ENODEV, "%s: no connfs is mounted there",
 			       path);
-	if (attach_is_dead(fd))
+	if (attach_is_dead(at.fd))
 		return err_set(err, ENOTCONN, "%s: its daemon has ended", path);
-	if (!found.allow_other)
+	if (!mountinfo_has_option(at.options, "allow_other"))
 		return err_set(err, EACCES,
 			       "%s: mounted without -o allow_other, so that "
 			       "no container could use it",
 			       path);
-	*out = take_fd(&fd);
+	*out = take_fd(&at.fd);
 	return 0;
 }
 

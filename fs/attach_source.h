@@ -7,9 +7,6 @@
 
 struct err;
 
-/* The id of the mount that fd is in, or a negative errno. Asks no file system. */
-int attach_mount_id(int fd);
-
 /*
  * Is fd in a FUSE mount whose daemon has gone? One of another user namespace
  * is not asked, so that none of a container can keep us waiting.

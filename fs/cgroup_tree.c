@@ -45,22 +45,6 @@ static bool is_unified(const struct hierarchy *h)
 	return h->name[0] == '\0';
 }
 
-/* name is one of the comma-separated options. */
-static bool has_option(const char *options, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (;;) {
-		size_t n = strcspn(options, ",");
-
-		if (n == len && memcmp(options, name, len) == 0)
-			return true;
-		if (options[n] == '\0')
-			return false;
-		options += n + 1;
-	}
-}
-
 static bool is_mount_of(const struct mountinfo *m, const struct hierarchy *h)
 {
 	if (strcmp(m->root, "/") != 0)
@@ -68,7 +52,7 @@ static bool is_mount_of(const struct mountinfo *m, const struct hierarchy *h)
 	if (is_unified(h))
 		return strcmp(m->type, "cgroup2") == 0;
 	return strcmp(m->type, "cgroup") == 0 &&
-	       has_option(m->options, h->name);
+	       mountinfo_has_option(m->options, h->name);
 }
 
 struct place {

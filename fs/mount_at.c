@@ -18,24 +18,6 @@ struct search {
 	int rc; /* -ENOENT until it is found */
 };
 
-/* statx() would ask a FUSE file system, or be refused by another user's. */
-static int id_of(int fd)
-{
-	char name[40], line[100];
-	int id = -ENOENT;
-	auto_fclose FILE *f = NULL;
-
-	(void)snprintf(name, sizeof(name), "/proc/self/fdinfo/%d", fd);
-	f = fopen(name, "re");
-	if (f == NULL)
-		return -errno;
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strncmp(line, "mnt_id:", 7) == 0)
-			id = (int)strtol(line + 7, NULL, 10);
-	}
-	return id;
-}
-
 static char *path_of(int fd)
 {
 	char name[40], path[PATH_MAX];
@@ -76,7 +58,7 @@ int mount_at_open(struct mount_at *out, const char *path, int flags,
 	*out = (struct mount_at){.fd = open(path, O_PATH | O_CLOEXEC | flags)};
 	if (out->fd < 0)
 		return err_sys(err, errno, "%s", path);
-	s.id = id_of(out->fd);
+	s.id = mountinfo_id_of(out->fd);
 	if (s.id < 0)
 		return err_sys(err, -s.id, "/proc/self/fdinfo");
 	out->path = path_of(out->fd);
