@@ -80,6 +80,14 @@ def test_dir(session_dir, request):
         shutil.rmtree(path)
 
 
+@pytest.fixture
+def db(test_dir):
+    """An SQLite file with a table; some files of tests have another one."""
+    file = servers.Sqlite(test_dir / "test.db")
+    file.script("create table t (n int); insert into t values (1)")
+    return file
+
+
 def running(server):
     """For a fixture: the server, from its start to its end."""
     server.start()

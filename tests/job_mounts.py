@@ -146,6 +146,7 @@ def storm(job, number, killed, at_once, longest):
         more = "; exec sleep 1000" if n in doomed else ""
         running.append((n, job.start(script + more, env={"N": str(n)})))
         if n in doomed:
+            # Any moment will do: nothing that follows depends on which.
             time.sleep(chance.uniform(0, longest))
             running[-1][1].kill()
         if len(running) == at_once or n == number - 1:

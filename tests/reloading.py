@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of reloads share."""
 
+import contextlib
 import json
 import signal
 
@@ -19,6 +20,18 @@ def reload(m, write=True):
         m.write_specs()
     m.process.send_signal(signal.SIGHUP)
     wait_for(lambda: reloads(m) > before, "SOURCE is read again")
+
+
+@contextlib.contextmanager
+def slow_source(m, stopped):
+    """Whoever reads SOURCE of m waits meanwhile: a file of it is in another
+    mount, whose daemon is stopped."""
+    (m.config / "slow.json").symlink_to(stopped.path("README"))
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
 
 
 def ask(m):

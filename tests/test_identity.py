@@ -11,7 +11,6 @@ import pytest
 
 import clients
 import mount as mounts
-import servers
 from clients import wait_for
 from doors import Door
 from strangers import PASS_FD, TRY, reopened
@@ -24,14 +23,6 @@ GAMES_UID, GAMES_GID = 5, 60
 
 NOT_THERE = errno.errorcode[errno.ENOENT]
 FORBIDDEN = errno.errorcode[errno.EACCES]
-
-
-@pytest.fixture
-def db(test_dir):
-    """An SQLite file with a table."""
-    file = servers.Sqlite(test_dir / "test.db")
-    file.script("create table t (n int); insert into t values (1)")
-    return file
 
 
 # What an open of query.sql for writing comes to.

@@ -12,7 +12,6 @@ import pytest
 import cgroups
 import clients
 import mount as mounts
-import servers
 from clients import wait_for
 from doors import Door
 from strangers import TRY
@@ -29,14 +28,6 @@ SEES = 'ls "$M"'
 
 NOT_THERE = errno.errorcode[errno.ENOENT]
 FORBIDDEN = errno.errorcode[errno.EACCES]
-
-
-@pytest.fixture
-def db(test_dir):
-    """An SQLite file with a table."""
-    file = servers.Sqlite(test_dir / "test.db")
-    file.script("create table t (n int); insert into t values (1)")
-    return file
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import servers
 from clients import SCALE, threads_of, wait_for, waits_for
 from locks import TableLock
 from mount import connection_of
-from reloading import ask, names, reload, reloads, status
+from reloading import ask, names, reload, reloads, slow_source, status
 
 
 @pytest.fixture
@@ -205,19 +205,14 @@ def test_many_signals_end_with_the_newest_source(mount, db):
 # Reading SOURCE may wait, for a disk or for whoever knows user names: nobody
 # who uses the mount waits with it. Here it waits for a mount that is stopped.
 def test_the_mount_serves_while_source_is_read(mount, db):
-    stopped = mount(db=db)
     m = mount(db=db)
-    (m.config / "slow.json").symlink_to(stopped.path("README"))
     m.specs["more"] = db
 
-    stopped.process.send_signal(signal.SIGSTOP)
-    try:
+    with slow_source(m, mount(db=db)):
         m.reload()
         wait_for(lambda: waits_for_fuse(m.pid), "the reader waits")
         assert m.query("select 1 as x;", "db").out == "x\n1\n"
         assert names(m) == ["README", "db"]
-    finally:
-        stopped.process.send_signal(signal.SIGCONT)
 
     wait_for(lambda: reloads(m) > 0, "SOURCE is read again")
     assert names(m) == ["README", "db", "more"]
@@ -225,18 +220,13 @@ def test_the_mount_serves_while_source_is_read(mount, db):
 
 # Nor does the end of the daemon wait for it longer than it may.
 def test_the_daemon_ends_while_source_is_read(mount, db):
-    stopped = mount(db=db)
     m = mount(db=db)
-    (m.config / "slow.json").symlink_to(stopped.path("README"))
 
-    stopped.process.send_signal(signal.SIGSTOP)
-    try:
+    with slow_source(m, mount(db=db)):
         m.reload()
         wait_for(lambda: waits_for_fuse(m.pid), "the reader waits")
         m.process.send_signal(signal.SIGTERM)
         wait_for(lambda: connection_of(m.mnt) is None, "the mount is gone", 5)
-    finally:
-        stopped.process.send_signal(signal.SIGCONT)
 
     assert m.process.wait(5 * SCALE) == 0
 
@@ -288,11 +278,8 @@ def test_reload_by_the_descriptor_of_another_user(mount, db):
 # One that is under way may have missed the change: a thousand that ask meanwhile
 # wait for one more, all for the same.
 def test_writes_during_a_reading_wait_for_one_more(mount, db):
-    stopped = mount(db=db)
     m = mount(db=db)
-    (m.config / "slow.json").symlink_to(stopped.path("README"))
-    stopped.process.send_signal(signal.SIGSTOP)
-    try:
+    with slow_source(m, mount(db=db)):
         first = m.start_sh('echo now >"$M/.connfs/reload"', shell="bash")
         wait_for(lambda: waits_for_fuse(m.pid), "the reader waits")
         (m.config / "slow.json").unlink()
@@ -311,8 +298,6 @@ def test_writes_during_a_reading_wait_for_one_more(mount, db):
         )
         wait_for(lambda: len(rest.waiting()) == 200, "all of them wait")
         assert first.running
-    finally:
-        stopped.process.send_signal(signal.SIGCONT)
 
     # The first one was read as it was then, with a file that is no JSON.
     assert "Invalid argument" in first.wait().err
@@ -322,9 +307,7 @@ def test_writes_during_a_reading_wait_for_one_more(mount, db):
 
 # Who waits can go, or is told; the reading goes on, and so does the mount.
 def test_the_wait_for_a_reading_can_end(mount, db):
-    stopped = mount(db=db)
     m = mount(db=db)
-    (m.config / "slow.json").symlink_to(stopped.path("README"))
     ask = (
         "import os\n"
         "fd = os.open(os.environ['M'] + '/.connfs/reload', os.O_WRONLY)\n"
@@ -333,8 +316,7 @@ def test_the_wait_for_a_reading_can_end(mount, db):
         "except OSError as e:\n"
         "    print(e.strerror)\n"
     )
-    stopped.process.send_signal(signal.SIGSTOP)
-    try:
+    with slow_source(m, mount(db=db)):
         waiting = [m.start_python(ask) for _ in range(3)]
         for client in waiting:
             client.wait_parked()
@@ -344,8 +326,6 @@ def test_the_wait_for_a_reading_can_end(mount, db):
         m.process.send_signal(signal.SIGTERM)
         for client in waiting[1:]:
             assert client.wait().out == "Transport endpoint is not connected\n"
-    finally:
-        stopped.process.send_signal(signal.SIGCONT)
 
 
 # For whoever watches the mount: when it was, and whether all was well.
