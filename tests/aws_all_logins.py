@@ -168,8 +168,8 @@ class Logins:
         for key in aws.keys.values():
             known[f"secret key of {key.access_key}"] = key.secret_key
             known[f"session token of {key.access_key}"] = key.session_token or ""
-        for user, (password, _) in aws.redshift_passwords.items():
-            known[f"password of {user}"] = password
+        for password, (user, until) in aws.redshift_passwords.items():
+            known[f"password of {user} until {until}"] = password
         tokens = [*aws.sso.access_tokens, *aws.sso.refresh_tokens, *aws.imds_tokens]
         renewals = aws.entries("CreateToken")
         tokens += [entry.members["refreshToken"] for entry in renewals]

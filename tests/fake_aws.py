@@ -134,7 +134,8 @@ class FakeAws:
     roles          ARN -> Role
     clusters, workgroups   of Redshift: name -> Cluster, Workgroup
     domains        of Redshift: custom domain -> name of its cluster, workgroup
-    redshift_passwords     user -> (password, expires), the latest issued
+    redshift_passwords     password -> (user, expires): each is good until it
+                   expires, whatever was issued since
     web_identity_tokens    those that it accepts
     sso            fake_aws_services.Sso
     container, container_token   InstanceRole, and what Authorization has to be;
@@ -277,8 +278,8 @@ class FakeAws:
     def redshift_ok(self, user, password):
         """Whether that logs in to Redshift."""
         with self._lock:
-            known, expires = self.redshift_passwords.get(user, (None, 0))
-            return aws_verify.same(known, password) and self.now() < expires
+            whose, expires = self.redshift_passwords.get(password, (None, 0))
+            return whose == user and self.now() < expires
 
     def check_rds_token(self, token, user, names, now=None):
         """Raises aws_verify.TokenError; names: each "host:port" of the server."""

@@ -312,7 +312,7 @@ def new_password(aws, user, lifetime):
     """The passwords are such that XML has to say them otherwise."""
     password = f"{secrets.token_urlsafe(24)}&<+>'\"{secrets.token_urlsafe(12)}"
     expires = aws.now() + lifetime
-    aws.redshift_passwords[user] = (password, expires)
+    aws.redshift_passwords[password] = (user, expires)
     return password, expires
 
 

@@ -203,8 +203,10 @@ def test_redshift(aws, key):
     assert login(AutoCreate=True, DbGroups=["g", "h"]) == "IAMA:app:g:h"
     assert login(ClusterIdentifier="c2", DbUser="x", DurationSeconds=3600) == "IAM:x"
     aws.clock_offset = 4
-    password, _ = aws.redshift_passwords["IAM:x"]
-    assert not aws.redshift_ok("IAM:x", password)
+    assert login() == "IAM:app"
+    # Each until its own end: those of c1, of both times, and no longer that of c2.
+    given = [(user, password) for password, (user, _) in aws.redshift_passwords.items()]
+    assert [aws.redshift_ok(*each) for each in given] == [True, True, False, True]
     m = {"DbUser": "app", "ClusterIdentifier": "c1"}
     for wrong, answer in (
         ({"ClusterIdentifier": "c3"}, (404, "ClusterNotFound")),

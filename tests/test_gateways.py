@@ -268,7 +268,7 @@ def test_dsql_refuses_settings_as_statements_that_fail(pg_gateway, aws, how):
 
 def test_redshift_takes_the_password_it_gave(pg_gateway, aws):
     gateway = pg_gateway(aws, kind="redshift")
-    aws.redshift_passwords["IAM:joe"] = ("Secret1", aws.now() + 900)
+    aws.redshift_passwords["Secret1"] = ("IAM:joe", aws.now() + 900)
 
     good = psql(gateway, "Secret1", user="IAM:joe")
     aws.clock_offset = 901
