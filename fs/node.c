@@ -42,8 +42,9 @@ static size_t name_bucket(const struct node *parent, const char *name)
 	return hash % BUCKETS;
 }
 
+/* now: one reading of the clock for all that is added at once. */
 static struct node *add_dir(struct node_table *t, struct node *parent,
-			    enum node_dir dir, const char *name)
+			    enum node_dir dir, const char *name, int64_t now)
 {
 	struct node *node = node_create(t, NULL, DIR_MODE);
 
@@ -57,11 +58,11 @@ static struct node *add_dir(struct node_table *t, struct node *parent,
 		node_discard(t, node);
 		return NULL;
 	}
-	node->mtime_ms = clock_wall_ms();
+	node->mtime_ms = now;
 	if (parent != NULL) {
 		size_t bucket = name_bucket(parent, name);
 
-		parent->mtime_ms = node->mtime_ms;
+		parent->mtime_ms = now;
 		node->sibling = parent->children;
 		parent->children = node;
 		node->name_next = t->names[bucket];
@@ -73,13 +74,14 @@ static struct node *add_dir(struct node_table *t, struct node *parent,
 struct node_table *node_table_create(struct mount *m)
 {
 	struct node_table *t = calloc(1, sizeof(*t));
+	int64_t now = clock_wall_ms();
 
 	if (t == NULL)
 		return NULL;
 	t->mount = m;
-	t->root = add_dir(t, NULL, NODE_ROOT, "");
+	t->root = add_dir(t, NULL, NODE_ROOT, "", now);
 	if (t->root == NULL ||
-	    add_dir(t, t->root, NODE_DOT, ".connfs") == NULL) {
+	    add_dir(t, t->root, NODE_DOT, ".connfs", now) == NULL) {
 		node_table_destroy(t);
 		return NULL;
 	}
@@ -202,7 +204,7 @@ struct node *node_child(struct node_table *t, struct node *dir,
 
 /* A path component's directory, made when it is not there. */
 static int path_dir(struct node_table *t, struct node **dir,
-		    const char *component, size_t len)
+		    const char *component, size_t len, int64_t now)
 {
 	char name[PATHNAME_MAX + 1];
 	struct node *node;
@@ -212,7 +214,7 @@ static int path_dir(struct node_table *t, struct node **dir,
 		return rc;
 	node = node_child(t, *dir, name);
 	if (node == NULL)
-		node = add_dir(t, *dir, NODE_PATH, name);
+		node = add_dir(t, *dir, NODE_PATH, name, now);
 	*dir = node;
 	return node != NULL ? 0 : -ENOMEM;
 }
@@ -221,31 +223,32 @@ int node_add_connection(struct node_table *t, struct connection *c)
 {
 	const char *rest = c->spec->conn_id, *component;
 	struct node *node = t->root;
+	int64_t now = clock_wall_ms();
 	size_t len;
 	int rc;
 
 	while (pathname_next(&rest, &component, &len)) {
-		rc = path_dir(t, &node, component, len);
+		rc = path_dir(t, &node, component, len, now);
 		if (rc < 0)
 			return rc;
 	}
 	if (node_child(t, node, "results") == NULL) {
 		struct node *sessions =
-			add_dir(t, node, NODE_SESSIONS, "sessions");
+			add_dir(t, node, NODE_SESSIONS, "sessions", now);
 		struct node *queries =
-			add_dir(t, node, NODE_QUERIES, "queries");
+			add_dir(t, node, NODE_QUERIES, "queries", now);
 
 		if (sessions == NULL || queries == NULL ||
-		    add_dir(t, queries, NODE_RUNS, ".run") == NULL ||
-		    add_dir(t, node, NODE_RESULTS, "results") == NULL ||
-		    add_dir(t, node, NODE_CREDS, "creds") == NULL)
+		    add_dir(t, queries, NODE_RUNS, ".run", now) == NULL ||
+		    add_dir(t, node, NODE_RESULTS, "results", now) == NULL ||
+		    add_dir(t, node, NODE_CREDS, "creds", now) == NULL)
 			return -ENOMEM;
 		sessions->mode = S_IFDIR | 01777;
 		queries->mode = S_IFDIR | 01777;
 	}
 	/* Above other connections it was a directory before. */
-	node->mtime_ms = clock_wall_ms();
-	node->parent->mtime_ms = node->mtime_ms;
+	node->mtime_ms = now;
+	node->parent->mtime_ms = now;
 	node->dir = NODE_CONNECTION;
 	connection_unref(node->conn);
 	node->conn = connection_ref(c);
@@ -279,14 +282,15 @@ int node_add_session(struct node_table *t, struct conversation *conv,
 {
 	struct node *parent = node_child(t, conv->conn->dir, "sessions");
 	struct node *dir, *results;
+	int64_t now = clock_wall_ms();
 
 	assert(parent != NULL);
-	dir = add_dir(t, parent, NODE_SESSION, name);
+	dir = add_dir(t, parent, NODE_SESSION, name, now);
 	if (dir == NULL)
 		return -ENOMEM;
 	own(dir, conv);
 	conv->dir = dir;
-	results = add_dir(t, dir, NODE_RESULTS, "results");
+	results = add_dir(t, dir, NODE_RESULTS, "results", now);
 	if (results == NULL) {
 		node_remove_session(t, conv);
 		return -ENOMEM;
