@@ -518,24 +518,6 @@ def test_umount_of_a_busy_mount_changes_nothing(mount, engine):
     assert m.query(engine.series(1) + ";").check().out == "n\n1\n"
 
 
-# A lazy one takes the name away; who has files open goes on, and the daemon
-# ends with the last of them.
-def test_a_lazy_umount_ends_with_the_last_open_file(mount, table):
-    m = mount(db=table.spec())
-    lock = TableLock(table)
-    client = m.start_sh(
-        'exec 3>"$C/query.sql"; echo "select n from t;" >&3; echo $?'
-    )
-    table.wait_until_running("from t")
-
-    assert m.unmount("-l") == 0
-    assert m.process.poll() is None
-    lock.release()
-
-    assert client.wait().check().out == "0\n"
-    assert m.process.wait(5 * SCALE) == 0
-
-
 # kill -9 of the daemon: who waits gets an errno at once, nobody hangs.
 def test_killing_the_daemon_frees_who_waits(mount, server):
     m = mount(db=server.spec())
