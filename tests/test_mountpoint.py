@@ -304,7 +304,7 @@ def test_a_lock_that_is_held_delays_the_mount_only(connfs, specs, mountpoint):
         fcntl.flock(fd, fcntl.LOCK_EX)
         started = connfs(specs, mountpoint).check()
 
-    assert 3 <= started.elapsed < 10 * SCALE
+    assert 3 <= started.elapsed < 5 * SCALE
     unmount_and_wait(mountpoint)
 
 

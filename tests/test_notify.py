@@ -122,7 +122,7 @@ def test_watchdog(test_dir, db, manager):
     for _ in range(3):
         assert manager.hear() == {"WATCHDOG": "1"}
 
-    assert 0.9 < time.monotonic() - began < 2.7 * SCALE
+    assert 0.9 < time.monotonic() - began < 1.8 * SCALE
     m.stop()
 
 
