@@ -315,7 +315,7 @@ def test_without_from_it_is_the_only_one(mount, sqlite, busybox):
     script = f"""
     mount --bind "$ONE" "$ONE/../config" && mount --bind "$TWO" "$TWO/../config"
     awk '/ fuse.connfs /{{print $5}}' /proc/self/mountinfo | while read -r m; do
-        case $m in */config) ;; *) umount -l "$m" 2>&- ;; esac
+        case $m in */config) ;; *) umount -l "$m" 2>/dev/null ;; esac
     done
     attach="{mounts.BINARY} attach --at /conn {c.pid}"
     $attach; umount -l "$TWO/../config"; $attach; umount -l "$ONE/../config"; $attach
