@@ -359,4 +359,4 @@ def test_a_server_that_says_nothing_does_not_hold_the_probe(mount, listener, kil
         assert not_ready(asking.wait()) == why
 
     wait_for(lambda: statements(m) == 0, "the statement is cancelled")
-    assert daemons_of(m.mnt) == [m.pid]
+    wait_for(lambda: daemons_of(m.mnt) == [m.pid], "who asked has gone")
