@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/buf.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/utf8.h"
@@ -84,6 +86,28 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 		return;
 	}
 	buf_put(b, text, (size_t)n);
+}
+
+int buf_read(struct buf *b, int fd)
+{
+	char part[4096];
+
+	while (b->len < b->max) {
+		size_t room = b->max - b->len;
+		ssize_t n = read(fd, part,
+				 room < sizeof(part) ? room : sizeof(part));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		buf_put(b, part, (size_t)n);
+		if (b->failed)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 void buf_json(struct buf *b, const char *text, size_t len)

@@ -38,6 +38,12 @@ void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * Appends what fd has, to its end or as much as max allows. 0, or a negative
+ * errno.
+ */
+int buf_read(struct buf *b, int fd);
+
 /* Appends text as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 void buf_json(struct buf *b, const char *text, size_t len);
 

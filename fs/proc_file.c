@@ -5,32 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/buf.h"
 #include "common/cleanup.h"
-
-static int read_all(struct buf *out, int fd)
-{
-	char part[4096];
-
-	while (out->len < out->max) {
-		size_t room = out->max - out->len;
-		ssize_t n = read(fd, part,
-				 room < sizeof(part) ? room : sizeof(part));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		buf_put(out, part, (size_t)n);
-		if (out->failed)
-			return -ENOMEM;
-	}
-	return 0;
-}
 
 int proc_file_read(struct buf *out, pid_t pid, const char *name)
 {
@@ -41,7 +18,7 @@ int proc_file_read(struct buf *out, pid_t pid, const char *name)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	return read_all(out, fd);
+	return buf_read(out, fd);
 }
 
 const char *proc_status_find(const char *status, const char *key)

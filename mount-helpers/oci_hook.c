@@ -30,7 +30,6 @@ enum {
 	EXIT_CANNOT = 2,
 	MAX_JSON =
 		16 << 20, /* bytes; environment and seccomp rules are there */
-	CHUNK = 64 << 10,
 };
 
 #define ANNOTATION "connfs"
@@ -50,34 +49,20 @@ static void container_finish(struct container *c)
 	free(c->root);
 }
 
-static int read_all(struct buf *out, int fd, const char *name, struct err *err)
-{
-	for (;;) {
-		ssize_t n;
-
-		if (!buf_reserve(out, CHUNK))
-			return err_set(err, EFBIG, "%s: too large", name);
-		n = read(fd, out->data + out->len, CHUNK);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, errno, "%s", name);
-		if (n == 0)
-			return 0;
-		out->len += (size_t)n;
-	}
-}
-
 static int read_json(json_t **out, int fd, const char *name, struct err *err)
 {
 	json_error_t error;
 	struct buf text;
 	int rc;
 
-	buf_init(&text, MAX_JSON);
-	rc = read_all(&text, fd, name, err);
-	if (rc == 0) {
-		*out = json_loadb(text.data, text.len, 0, &error);
+	buf_init(&text, MAX_JSON + 1);
+	rc = buf_read(&text, fd);
+	if (rc < 0) {
+		(void)err_sys(err, -rc, "%s", name);
+	} else if (text.len > MAX_JSON) {
+		rc = err_set(err, EFBIG, "%s: too large", name);
+	} else {
+		*out = json_loadb(buf_cstr(&text), text.len, 0, &error);
 		if (*out == NULL)
 			rc = err_set(err, EINVAL, "%s: line %d: %s", name,
 				     error.line, error.text);
