@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/err.h"
@@ -28,26 +27,18 @@ enum {
 /* The text may hold passwords, so it is read into locked memory. */
 static int read_text(struct secret *out, int fd, off_t size, struct err *err)
 {
-	size_t done = 0;
+	ssize_t n;
 
 	if (size > FILE_MAX)
 		return err_set(err, EFBIG, ": is over %d bytes long", FILE_MAX);
 	if (secret_alloc(out, (size_t)size + 1) < 0)
 		return err_set(err, ENOMEM, ": out of memory");
-	while (done < out->len) {
-		ssize_t n = read(fd, out->data + done, out->len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return err_sys(err, errno, ": cannot be read");
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	if (done == out->len)
+	n = secret_read(out, fd);
+	if (n < 0)
+		return err_sys(err, (int)-n, ": cannot be read");
+	if ((size_t)n == out->len)
 		return err_set(err, EAGAIN, ": grew while it was read");
-	out->len = done;
+	out->len = (size_t)n;
 	return 0;
 }
 
