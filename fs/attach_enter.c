@@ -68,8 +68,7 @@ static int await(pid_t child, int from, struct err *err)
 	struct report report = {0};
 	ssize_t n = read(from, &report, sizeof(report));
 
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)TEMP_FAILURE_RETRY(waitpid(child, NULL, 0));
 	if (n != (ssize_t)sizeof(report))
 		return err_set(err, EIO,
 			       "the process that enters the container was "

@@ -21,13 +21,10 @@ __attribute__((noreturn)) static void wait_for(pid_t child, int fd)
 	/* The child has its own copy, and wipes the secrets in that. */
 	for (char **var = environ; *var != NULL; var++)
 		secret_wipe(*var, strlen(*var));
-	do
-		n = read(fd, &byte, 1);
-	while (n < 0 && errno == EINTR);
+	n = TEMP_FAILURE_RETRY(read(fd, &byte, 1));
 	if (n == 1)
 		_exit(EXIT_SUCCESS);
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
+	(void)TEMP_FAILURE_RETRY(waitpid(child, &status, 0));
 	_exit(WIFEXITED(status) && WEXITSTATUS(status) != 0
 		      ? WEXITSTATUS(status)
 		      : 2);

@@ -28,14 +28,11 @@ static bool wait_for_end(pid_t child, unsigned ms)
 	auto_close int fd = (int)syscall(SYS_pidfd_open, child, 0);
 	uint64_t deadline = clock_mono_ms() + ms;
 	struct pollfd ends = {.fd = fd, .events = POLLIN};
-	int n;
 
 	if (fd < 0)
 		return false;
-	do
-		n = poll(&ends, 1, clock_poll_timeout(deadline));
-	while (n < 0 && errno == EINTR);
-	return n == 1;
+	return TEMP_FAILURE_RETRY(
+		       poll(&ends, 1, clock_poll_timeout(deadline))) == 1;
 }
 
 int probe_run(int (*ask)(int fd, void *arg), int fd, void *arg, unsigned ms)
@@ -55,9 +52,7 @@ int probe_run(int (*ask)(int fd, void *arg), int fd, void *arg, unsigned ms)
 		(void)kill(child, SIGKILL);
 		return -ETIMEDOUT;
 	}
-	while (waitpid(child, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
+	if (TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) < 0)
+		return -errno;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -EIO;
 }

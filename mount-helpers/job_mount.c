@@ -103,9 +103,7 @@ static int receive_device(int sock)
 	int device;
 	ssize_t n;
 
-	do
-		n = recvmsg(sock, message, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	n = TEMP_FAILURE_RETRY(recvmsg(sock, message, MSG_CMSG_CLOEXEC));
 	c = n == 1 ? CMSG_FIRSTHDR(message) : NULL;
 	if (c == NULL || c->cmsg_type != SCM_RIGHTS ||
 	    c->cmsg_len != CMSG_LEN(sizeof(int)))
@@ -181,10 +179,8 @@ static int wait_for_connfs(pid_t child, struct err *err)
 {
 	int status;
 
-	while (waitpid(child, &status, 0) < 0) {
-		if (errno != EINTR)
-			return err_sys(err, errno, "connfs");
-	}
+	if (TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) < 0)
+		return err_sys(err, errno, "connfs");
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	return err_set(err, EIO, "connfs ended by signal %d", WTERMSIG(status));
@@ -222,8 +218,7 @@ int job_mount(const char *source, const char *at, struct err *err)
 	}
 	if (rc < 0) {
 		(void)close(take_fd(&sock));
-		while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)TEMP_FAILURE_RETRY(waitpid(child, NULL, 0));
 		return rc;
 	}
 	return wait_for_connfs(child, err);
