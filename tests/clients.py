@@ -154,9 +154,9 @@ class Client:
         """True when one of its processes waits for an answer of FUSE."""
         return bool(self.waiting())
 
-    def wait_parked(self, timeout=10):
-        """Until it waits in one request for longer than any passing one takes
-        (the environment of a caller is read for up to 50 ms)."""
+    def wait_parked(self, n=1):
+        """Until n of its threads each wait in one request for longer than any
+        passing one takes (the environment of a caller is read for up to 50 ms)."""
         seen = {}
 
         def stays():
@@ -166,9 +166,9 @@ class Client:
                 del seen[request]
             for request in waiting:
                 seen.setdefault(request, now)
-            return any(now - since > 0.08 * SCALE for since in seen.values())
+            return sum(now - since > 0.08 * SCALE for since in seen.values()) >= n
 
-        wait_for(lambda: stays() or not self.running, "the client blocks", timeout)
+        wait_for(lambda: stays() or not self.running, "the client blocks")
         assert self.running, f"did not block: {self.wait()}"
 
     def signal(self, number):

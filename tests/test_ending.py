@@ -269,9 +269,7 @@ def parked_clients(m, engine, kinds):
     for kind, client in zip(kinds, found):
         if "last" in PARKED[kind]:
             wait_for(lambda: client.stdout, f"{kind} is in its last request")
-        client.wait_parked()
-        n = 2 if SLOWLY in PARKED[kind] else 1
-        wait_for(lambda: len(client.waiting()) == n, f"both of {kind} wait")
+        client.wait_parked(2 if SLOWLY in PARKED[kind] else 1)
     return found
 
 

@@ -296,7 +296,7 @@ def test_writes_during_a_reading_wait_for_one_more(mount, db):
             "print(sorted(os.listdir(m)))\n",
             "none",
         )
-        wait_for(lambda: len(rest.waiting()) == 200, "all of them wait")
+        rest.wait_parked(200)
         assert first.running
 
     # The first one was read as it was then, with a file that is no JSON.

@@ -113,7 +113,7 @@ def test_readers_read_to_the_end(held):
     )
     server.wait_until_running(select)
     (m.dir / "go").touch()
-    wait_for(lambda: len(client.waiting()) == 2, "the reader waits, too")
+    client.wait_parked(2)  # the reader, too
 
     remove(m)
     lock.release()
