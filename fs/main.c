@@ -320,7 +320,8 @@ static int mount_session(struct daemon *d, const struct options *o)
 		is_shared ? mountpoint_lock(o->mountpoint) : -1;
 	struct err err;
 
-	if ((o->fd < 0 && mountpoint_clear(o->mountpoint, &err) < 0) ||
+	if ((o->fd >= 0 && caller_take_ns(o->until, &err) < 0) ||
+	    (o->fd < 0 && mountpoint_clear(o->mountpoint, &err) < 0) ||
 	    (o->until != 0 && watch_until(d, o->until, &err) < 0)) {
 		log_error("%s", err.msg);
 		return EXIT_MOUNT;
@@ -396,10 +397,6 @@ static int run(struct daemon *d, const struct options *o)
 	show_spec_errors(m->config);
 	warn_of_timeout();
 	if (create_parts(m, &err) < 0) {
-		log_error("%s", err.msg);
-		return EXIT_MOUNT;
-	}
-	if (o->fd >= 0 && caller_take_ns(o->until, &err) < 0) {
 		log_error("%s", err.msg);
 		return EXIT_MOUNT;
 	}

@@ -497,6 +497,18 @@ def test_it_needs_no_library_but_libc():
     assert [n for n in needed if not n.startswith(sanitizers)] == [b"libc.so.6"]
 
 
+# Killed before connfs has got as far: that ends as it does at any other time.
+def test_a_job_that_has_ended_gets_no_mount(job, connfs):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    words = ["--until", str(ended.pid), "--fd", "9", "--"]
+
+    ran = connfs(*words, job.source, job.at)
+
+    why = f"/proc/{ended.pid}/ns/mnt: No such file or directory"
+    assert (ran.rc, ran.out, ran.err) == (2, "", f"connfs: error: {why}\n")
+
+
 def test_nothing_is_left_of_many_jobs(job):
     storm(job, 60, 12, at_once=4, longest=0.05)
 
