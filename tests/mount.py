@@ -84,13 +84,19 @@ def control_of(mnt, pid="self"):
 
 def abort_connection(mnt, pid="self"):
     """Fails all requests of the mount, answered or not."""
-    control = control_of(mnt, pid)
-    if not control:
+    try:
+        # Held, or it may end meanwhile, and its number be that of another mount.
+        held = os.open(f"/proc/{pid}/root{mnt}", os.O_PATH)
+    except (FileNotFoundError, ProcessLookupError):
         return
     try:
-        (control / "abort").write_text("1")
+        control = control_of(mnt, pid)
+        if control:
+            (control / "abort").write_text("1")
     except FileNotFoundError:
         pass
+    finally:
+        os.close(held)
 
 
 def keep_bare(mnt):
